@@ -1,0 +1,107 @@
+//! What went wrong, and whether the outcome is known.
+
+use std::{io, time::Duration};
+
+/// Result codes that dqlite adds to SQLite's.
+pub mod code {
+    /// Several meanings, told apart by the text only.
+    pub const BUSY: u64 = 5;
+    /// The server does not lead; nothing was done.
+    pub const NOT_LEADER: u64 = 10 | 40 << 8;
+    /// Leadership was lost while the request ran; it may have been done, or may yet be.
+    pub const LEADERSHIP_LOST: u64 = 10 | 41 << 8;
+}
+
+/// Whether a failed request may have changed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has not, and will not.
+    NotDone,
+    /// Nobody can say: never repeat it unless it is idempotent.
+    Unknown,
+}
+
+/// Any error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection to this address.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// As it was given.
+        address: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// None of the addresses led to a leader in time.
+    #[error("no leader found: {}", .tried.join("; "))]
+    NoLeader {
+        /// What each address said.
+        tried: Vec<String>,
+    },
+    /// The server refused or failed the request.
+    #[error("{message} (code {code})")]
+    Server {
+        /// SQLite's extended result code, or one of [`code`].
+        code: u64,
+        /// The server's words.
+        message: String,
+    },
+    /// The connection broke while the request was under way.
+    #[error("connection broke during the request: {0}")]
+    Broken(#[source] io::Error),
+    /// The connection was closed before the request was sent.
+    #[error("connection is closed")]
+    Closed,
+    /// No answer within this time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The server's bytes are not the protocol's.
+    #[error("server speaks another protocol: {0}")]
+    Protocol(#[from] dqlite_wire::Error),
+    /// The server answered with another kind of message than the request calls for.
+    #[error("unexpected answer to {0}")]
+    Unexpected(&'static str),
+    /// The caller's input cannot be sent; nothing was sent.
+    #[error("{0}")]
+    Input(&'static str),
+}
+
+impl Error {
+    /// Whether the request may have been done all the same.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Connect { .. } | Self::NoLeader { .. } | Self::Closed | Self::Input(_) => {
+                Outcome::NotDone
+            }
+            Self::Server { code: code::LEADERSHIP_LOST, .. } => Outcome::Unknown,
+            Self::Server { .. } => Outcome::NotDone,
+            Self::Broken(_) | Self::Timeout(_) | Self::Protocol(_) | Self::Unexpected(_) => {
+                Outcome::Unknown
+            }
+        }
+    }
+
+    /// Whether the same request may succeed later and repeating it is safe.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::NoLeader { .. } | Self::Closed => true,
+            Self::Server { code, .. } => *code == code::NOT_LEADER || code & 0xff == code::BUSY,
+            _ => false,
+        }
+    }
+
+    /// The server's result code, if the server gave one.
+    #[must_use]
+    pub fn server_code(&self) -> Option<u64> {
+        if let Self::Server { code, .. } = self { Some(*code) } else { None }
+    }
+}
+
+impl From<dqlite_wire::Failure> for Error {
+    fn from(f: dqlite_wire::Failure) -> Self {
+        Self::Server { code: f.code, message: f.message }
+    }
+}
