@@ -1,2 +1,126 @@
-//! x
-fn main() {}
+//! One dqlite member in its pod. PID 1 of the container.
+//!
+//! ```text
+//! settings.rs     who this member is, from the environment
+//! volume.rs       whose the disk is; founding and joining in one rename
+//! member.rs       what it is told, the engine that it runs, its status
+//! watcher.rs      looks at engine and disk; ends the process when going on would do harm
+//! peers.rs        reaching other members, with the header that names who is meant
+//! front/          port 9001: everything that reaches the engine comes through here
+//! leader_port.rs  port 9002: forwards to today's leader
+//! admin.rs        port 9003: the operator's orders
+//! health.rs       port 9004: probes and metrics
+//! shutdown.rs     hands leadership over at the end
+//! ```
+
+mod admin;
+mod engine_link;
+mod front;
+mod health;
+mod leader_port;
+mod member;
+mod metrics;
+mod peers;
+mod settings;
+mod shutdown;
+mod volume;
+mod watcher;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::{net::TcpListener, signal::unix};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    front::{Front, Port},
+    member::Member,
+    metrics::Metrics,
+    settings::Settings,
+    watcher::Pulse,
+};
+
+/// Connections that the engine closes before it stops: it may abort when stopped under load.
+const DRAIN: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "info".into()),
+        )
+        .json()
+        .init();
+    let settings = Settings::parse();
+    if std::env::var_os("UV_THREADPOOL_SIZE").is_none() {
+        tracing::warn!("UV_THREADPOOL_SIZE is unset: with 4 threads, dead peers can stall writes");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            tracing::error!("cannot start: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run(settings));
+    // A thread that looks a name up may hang on; nothing waits for it.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("{e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let token = tokio::fs::read_to_string(&settings.token_file)
+        .await
+        .with_context(|| format!("cannot read {}", settings.token_file.display()))?;
+    let bind = async |port| {
+        let address = settings.listen_on(port);
+        TcpListener::bind(&address).await.with_context(|| format!("cannot listen on {address}"))
+    };
+    let listeners = (
+        bind(node_api::FRONT_PORT).await?,
+        bind(node_api::LEADER_PORT).await?,
+        bind(node_api::ADMIN_PORT).await?,
+        bind(node_api::HEALTH_PORT).await?,
+    );
+    let mut term = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+
+    let member = Member::start(settings).await?;
+    let (pulse, metrics) = (Pulse::new(), Metrics::new());
+    let (closing, stop) = (CancellationToken::new(), CancellationToken::new());
+    let front = Front::new(member.clone(), metrics.clone(), stop.clone());
+    let health = health::Health {
+        member: member.clone(),
+        pulse: pulse.clone(),
+        metrics,
+        limits: front.limits.clone(),
+    };
+    tokio::spawn(front.clone().listen(listeners.0, Port::Front, closing.clone()));
+    tokio::spawn(front.clone().listen(listeners.1, Port::Leader, closing.clone()));
+    let admin = axum::serve(listeners.2, admin::router(member.clone(), &token));
+    let health = axum::serve(listeners.3, health::router(health));
+
+    let ended = tokio::select! {
+        _ = term.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        reason = watcher::run(member.clone(), pulse) => Err(reason),
+        e = admin => Err(anyhow::anyhow!("the admin port ended: {e:?}")),
+        e = health => Err(anyhow::anyhow!("the health port ended: {e:?}")),
+    };
+    // On an error the disk or the engine is not to be trusted: nothing more is said to anyone.
+    ended?;
+    tracing::info!("asked to stop");
+    closing.cancel();
+    shutdown::hand_over(&member).await;
+    stop.cancel();
+    tokio::time::sleep(DRAIN).await;
+    member.stop().await;
+    Ok(())
+}

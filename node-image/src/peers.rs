@@ -91,16 +91,20 @@ impl Peers {
         Ok(stream)
     }
 
+    async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+        let dialled = timeout(CONNECT_TIMEOUT, async {
+            let id = self.id_of(address).await?;
+            self.open(address, id, Caller::Member).await
+        });
+        dialled.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
     /// The function by which the engine reaches its peers.
     pub fn for_engine(self: &Arc<Self>, runtime: Handle) -> dqlite_engine::Connect {
         let peers = Arc::clone(self);
         Box::new(move |address| {
-            let dialled = runtime.block_on(timeout(CONNECT_TIMEOUT, async {
-                let id = peers.id_of(address).await?;
-                peers.open(address, id, Caller::Member).await
-            }));
-            let stream = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let stream = stream.inspect_err(|e| tracing::debug!(address, "cannot reach peer: {e}"))?;
+            let dialled = runtime.block_on(peers.dial(address));
+            let stream = dialled.inspect_err(|e| tracing::debug!(address, "no connection: {e}"))?;
             let stream = stream.into_std()?;
             stream.set_nonblocking(false)?;
             Ok(OwnedFd::from(stream))

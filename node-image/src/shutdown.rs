@@ -1,0 +1,81 @@
+//! A friendly end: leadership moves first, so that the cluster is without a leader for milliseconds
+//! and not for an election.
+
+use std::time::Duration;
+
+use node_api::{Role, View};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{engine_link, member::Member, watcher};
+
+/// After this the engine is stopped with or without a successor.
+const BOUND: Duration = Duration::from_secs(8);
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Hands leadership over if this member leads; returns when another voter names another leader, or
+/// after a bounded time.
+pub async fn hand_over(member: &Member) {
+    let started = Instant::now();
+    match timeout(BOUND, try_all(member)).await {
+        Ok(Some(successor)) => {
+            let ms = started.elapsed().as_millis();
+            tracing::info!(successor, ms, "leadership handed over");
+        }
+        Ok(None) => {}
+        Err(_) => tracing::warn!("nobody took the leadership over in {BOUND:?}"),
+    }
+}
+
+async fn try_all(member: &Member) -> Option<u64> {
+    let me = member.settings.id;
+    let engine = engine_link::client(&member.engine()?, &dqlite_client::Options::default()).ok()?;
+    loop {
+        let view = watcher::view(&engine).await.ok()?;
+        if view.leader != Some(me) {
+            return None;
+        }
+        for candidate in live_voters(member, &view).await {
+            // With id 0 the library would pick one itself, perhaps a dead one.
+            match engine.transfer(candidate.id).await {
+                Ok(()) => return wait_for_successor(member, &view).await,
+                Err(e) => tracing::warn!(candidate = candidate.id, "transfer failed: {e}"),
+            }
+        }
+        if view.members.iter().filter(|m| m.role == Role::Voter).count() < 2 {
+            return None;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Voters that answer now and follow this leader.
+async fn live_voters(member: &Member, view: &View) -> Vec<node_api::Member> {
+    let me = member.settings.id;
+    let mut live = Vec::new();
+    for other in view.members.iter().filter(|m| m.id != me && m.role == Role::Voter) {
+        let follows = timeout(ANSWER, async {
+            member.peers.ask(&other.address, other.id).await?.leader().await
+        });
+        if let Ok(Ok(Some(leader))) = follows.await
+            && leader.id == me
+        {
+            live.push(other.clone());
+        }
+    }
+    live
+}
+
+async fn wait_for_successor(member: &Member, view: &View) -> Option<u64> {
+    let me = member.settings.id;
+    loop {
+        for other in view.members.iter().filter(|m| m.id != me && m.role == Role::Voter) {
+            if let Ok(connection) = member.peers.ask(&other.address, other.id).await
+                && let Ok(Some(leader)) = connection.leader().await
+                && leader.id != me
+            {
+                return Some(leader.id);
+            }
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}

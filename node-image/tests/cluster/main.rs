@@ -1,0 +1,140 @@
+//! Nodes as processes on addresses of the loopback network: founding, joining, the leader port, the
+//! guard, the hand-over. No Kubernetes: the test plays the operator.
+
+mod nodes;
+
+use std::time::{Duration, Instant};
+
+use dqlite_client::{Role, Session};
+use nodes::{Cluster, until};
+
+#[tokio::test]
+async fn a_cluster_is_founded_joined_and_served_through_every_leader_port() {
+    let cluster = Cluster::of_three(1).await;
+    for node in &cluster.nodes {
+        let mut session = node.session().await;
+        session.exec("CREATE TABLE IF NOT EXISTS t (n)", &[]).await.unwrap();
+        session.exec("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+    }
+    let mut session = cluster.nodes[1].session().await;
+    let rows = session.query("SELECT count(*) FROM t", &[]).await.unwrap();
+    assert_eq!(rows.single(), Some(&3.into()));
+}
+
+#[tokio::test]
+async fn no_client_is_let_in_before_the_founding_is_recorded() {
+    let mut cluster = Cluster::new(2);
+    let node = cluster.start("demo-1").await;
+    assert_eq!(node.status().await["phase"]["name"], "empty");
+    assert!(node.front().leader().await.is_err(), "an empty member serves nobody");
+    assert!(node.order("open").await.is_err(), "nothing to open");
+    node.order("found").await.unwrap();
+    node.order("found").await.unwrap();
+    assert!(node.front().leader().await.is_err(), "founding, not open");
+    assert!(node.order("join").await.is_err(), "not over what is there");
+    node.order("open").await.unwrap();
+    until("it leads", async || node.leads().await).await;
+}
+
+#[tokio::test]
+async fn the_guard_refuses_what_would_cost_the_quorum_and_the_cluster_goes_on() {
+    let mut cluster = Cluster::of_three(3).await;
+    let leader = cluster.leader().await;
+    let (down, up) = ((leader + 1) % 3, (leader + 2) % 3);
+    let ids: Vec<u64> = cluster.nodes.iter().map(|n| n.id).collect();
+    cluster.nodes[down].kill();
+
+    let operator = cluster.nodes[leader].as_operator().await;
+    for (what, refused) in [
+        ("REMOVE", operator.remove(ids[up]).await),
+        ("ASSIGN standby", operator.assign(ids[up], Role::Standby).await),
+        ("ASSIGN spare", operator.assign(ids[up], Role::Spare).await),
+        ("REMOVE itself", operator.remove(ids[leader]).await),
+    ] {
+        let reason = refused.unwrap_err().to_string();
+        assert!(reason.contains("refused: 1 of the 2 voters"), "{what}: {reason}");
+    }
+    let stranger = cluster.nodes[leader].front();
+    let reason = stranger.remove(ids[up]).await.unwrap_err();
+    assert_eq!(reason.server_code(), Some(23), "no header: {reason}");
+
+    let mut session = cluster.nodes[up].session().await;
+    session.exec("CREATE TABLE t (n)", &[]).await.unwrap();
+    operator.remove(ids[down]).await.unwrap();
+    assert_eq!(operator.cluster().await.unwrap().len(), 2);
+    session.exec("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_is_asked_to_stop_hands_leadership_over() {
+    let mut cluster = Cluster::of_three(4).await;
+    let leader = cluster.leader().await;
+    let follower = (leader + 1) % 3;
+    let mut session = cluster.nodes[follower].session().await;
+    session.exec("CREATE TABLE t (n)", &[]).await.unwrap();
+
+    let stopped = tokio::spawn(cluster.nodes[leader].terminate());
+    let (mut gap, mut acknowledged) = (Duration::ZERO, Instant::now());
+    while !stopped.is_finished() || acknowledged.elapsed() > Duration::from_millis(100) {
+        match write(&mut session).await {
+            Ok(()) => {
+                gap = gap.max(acknowledged.elapsed());
+                acknowledged = Instant::now();
+            }
+            Err(_) => {
+                if let Ok(new) = cluster.nodes[follower].try_session().await {
+                    session = new;
+                }
+            }
+        }
+        assert!(acknowledged.elapsed() < Duration::from_secs(5), "writes go on");
+    }
+    assert!(stopped.await.unwrap().success());
+    println!("longest write gap {gap:?}");
+    let other = cluster.leader().await;
+    assert_ne!(other, leader);
+}
+
+/// Rule S2 and S3: the disk is lost in place, and nothing of it may speak for the member again.
+#[tokio::test]
+async fn a_member_whose_disk_is_emptied_ends_and_comes_back_empty() {
+    let mut cluster = Cluster::of_three(5).await;
+    let leader = cluster.leader().await;
+    let node = &mut cluster.nodes[leader];
+    std::fs::remove_dir_all(node.data.path().join("dqlite")).unwrap();
+    let asked = Instant::now();
+    assert!(!node.ended().await.success());
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    node.start().await;
+    assert_eq!(node.status().await["phase"]["name"], "empty");
+    assert!(node.try_session().await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_meant_for_another_member_is_closed() {
+    let cluster = Cluster::of_three(6).await;
+    let [a, b, _] = &cluster.nodes[..] else { panic!() };
+    let wrong_target = b.as_operator_for(a.address(), &cluster.id, b.id).await;
+    assert!(wrong_target.leader().await.is_err());
+    let wrong_cluster = a.as_operator_for(a.address(), "another", a.id).await;
+    assert!(wrong_cluster.leader().await.is_err());
+    assert!(a.as_operator().await.leader().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_slow_statement_does_not_depose_the_leader() {
+    let cluster = Cluster::of_three(7).await;
+    let leader = cluster.leader().await;
+    let mut session = cluster.nodes[leader].session().await;
+    session.exec("CREATE TABLE t (n)", &[]).await.unwrap();
+    let started = Instant::now();
+    let slow = "INSERT INTO t WITH RECURSIVE c(n) AS \
+                (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 12000000) SELECT max(n) FROM c";
+    session.exec(slow, &[]).await.unwrap();
+    println!("the statement ran {:?}", started.elapsed());
+    assert_eq!(cluster.leader().await, leader);
+}
+
+async fn write(session: &mut Session) -> Result<(), dqlite_client::Error> {
+    session.exec("INSERT INTO t VALUES (1)", &[]).await.map(|_| ())
+}

@@ -1,0 +1,226 @@
+//! Starts nodes and plays the operator.
+
+use std::{
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use dqlite_client::{
+    Client, Connection, Error, Options, Role, Session,
+    proxy::{Caller, ProxyHeader},
+};
+use tempfile::TempDir;
+
+const TOKEN: &str = "secret";
+
+pub struct Cluster {
+    pub id: String,
+    net: u8,
+    pub nodes: Vec<Node>,
+}
+
+pub struct Node {
+    pub id: u64,
+    pub data: TempDir,
+    host: String,
+    args: Vec<String>,
+    process: Option<Child>,
+}
+
+/// Waits for a condition, at most 20 s.
+pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited 20 s for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Cluster {
+    /// Every test has addresses of its own: 127.9.`net`.x.
+    pub fn new(net: u8) -> Self {
+        Self { id: format!("cluster-{net}"), net, nodes: Vec::new() }
+    }
+
+    pub async fn start(&mut self, name: &str) -> &Node {
+        let n = self.nodes.len() + 1;
+        let host = format!("127.9.{}.{n}", self.net);
+        let data = tempfile::tempdir().unwrap();
+        let token = data.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        let id = 1000 + n as u64;
+        let args = [
+            format!("--cluster={}", self.id),
+            format!("--member={name}"),
+            format!("--id={id}"),
+            format!("--address={host}:9001"),
+            format!("--pvc-uid=pvc-{n}"),
+            format!("--pod-uid=pod-{n}"),
+            format!("--leader-address={host}:9002"),
+            format!("--data={}", data.path().display()),
+            format!("--token-file={}", token.display()),
+            format!("--listen={host}"),
+        ];
+        let mut node = Node { id, data, host, args: args.to_vec(), process: None };
+        node.start().await;
+        self.nodes.push(node);
+        self.nodes.last().unwrap()
+    }
+
+    /// A cluster of three voters.
+    pub async fn of_three(net: u8) -> Self {
+        let mut cluster = Self::new(net);
+        for name in ["demo-1", "demo-2", "demo-3"] {
+            cluster.start(name).await;
+        }
+        let [founder, joiners @ ..] = &cluster.nodes[..] else { panic!() };
+        founder.order("found").await.unwrap();
+        founder.order("open").await.unwrap();
+        until("the founder leads", async || founder.leads().await).await;
+        let operator = founder.as_operator().await;
+        for joiner in joiners {
+            joiner.order("join").await.unwrap();
+            operator.add(joiner.id, &joiner.address()).await.unwrap();
+            operator.assign(joiner.id, Role::Standby).await.unwrap();
+            until("seeded", async || joiner.status().await["phase"]["name"] == "seeded").await;
+            operator.assign(joiner.id, Role::Voter).await.unwrap();
+        }
+        for node in &cluster.nodes {
+            until("ready", async || node.status().await["ready"] == true).await;
+        }
+        cluster
+    }
+
+    /// Index of the leader, once two nodes agree on it.
+    pub async fn leader(&self) -> usize {
+        let started = Instant::now();
+        loop {
+            assert!(started.elapsed() < Duration::from_secs(20), "no leader");
+            let mut named = Vec::new();
+            for node in self.nodes.iter().filter(|n| n.process.is_some()) {
+                let leader = node.as_operator().await.leader().await.ok().flatten();
+                named.extend(leader.map(|l| l.id));
+            }
+            named.sort_unstable();
+            if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+                return self.nodes.iter().position(|n| n.id == pair[0]).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Node {
+    pub fn address(&self) -> String {
+        format!("{}:9001", self.host)
+    }
+
+    pub async fn start(&mut self) {
+        let process = Command::new(env!("CARGO_BIN_EXE_dqlite-node"))
+            .args(&self.args)
+            .env("UV_THREADPOOL_SIZE", "16")
+            .stdout(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let live = format!("http://{}:9004/livez", self.host);
+        until("the node is up", async || reqwest::get(&live).await.is_ok()).await;
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}:9003/v1/{path}", self.host)
+    }
+
+    fn with_token(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let n = self.id - 1000;
+        request
+            .header(node_api::TOKEN_HEADER, format!("Bearer {TOKEN}"))
+            .header(node_api::POD_HEADER, format!("pod-{n}"))
+    }
+
+    pub async fn status(&self) -> serde_json::Value {
+        let request = reqwest::Client::new().get(self.url("status"));
+        let answer = self.with_token(request).send().await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    pub async fn order(&self, order: &str) -> Result<(), String> {
+        let request = reqwest::Client::new().post(self.url(order));
+        let answer = self.with_token(request).send().await.unwrap();
+        if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap()) }
+    }
+
+    /// As a client without a header.
+    pub fn front(&self) -> Lazy<'_> {
+        Lazy(self)
+    }
+
+    pub async fn as_operator(&self) -> Connection {
+        let cluster = self.args[0].trim_start_matches("--cluster=");
+        self.as_operator_for(self.address(), cluster, self.id).await
+    }
+
+    pub async fn as_operator_for(&self, to: String, cluster: &str, target: u64) -> Connection {
+        let header =
+            ProxyHeader { cluster: cluster.into(), target, caller: Caller::Operator };
+        let options = Options { proxy: Some(header), ..Options::default() };
+        Connection::dial(&to, &options).await.unwrap()
+    }
+
+    pub async fn leads(&self) -> bool {
+        let leader = self.as_operator().await.leader().await;
+        leader.ok().flatten().is_some_and(|l| l.id == self.id)
+    }
+
+    pub async fn session(&self) -> Session {
+        self.try_session().await.unwrap()
+    }
+
+    pub async fn try_session(&self) -> Result<Session, Error> {
+        Client::new([format!("{}:9002", self.host)]).open("app").await
+    }
+
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    pub fn terminate(&mut self) -> impl Future<Output = ExitStatus> + use<> {
+        let mut process = self.process.take().unwrap();
+        let sent = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        let waiting = tokio::task::spawn_blocking(move || process.wait().unwrap());
+        async { waiting.await.unwrap() }
+    }
+
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut process = self.process.take().unwrap();
+        tokio::task::spawn_blocking(move || process.wait().unwrap()).await.unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A connection without a header, made for each request.
+pub struct Lazy<'a>(&'a Node);
+
+impl Lazy<'_> {
+    async fn dial(&self) -> Result<Connection, Error> {
+        Connection::dial(&self.0.address(), &Options::default()).await
+    }
+
+    pub async fn leader(&self) -> Result<Option<dqlite_client::Server>, Error> {
+        self.dial().await?.leader().await
+    }
+
+    pub async fn remove(&self, id: u64) -> Result<(), Error> {
+        self.dial().await?.remove(id).await
+    }
+}

@@ -1,0 +1,228 @@
+//! What goes into a decision.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Uid of a Kubernetes object.
+pub type Uid = String;
+/// Raft id of a member.
+pub type RaftId = u64;
+/// The `n` of member `<cluster>-<n>`; never used twice.
+pub type Number = u32;
+/// Random name of one start of a node's process.
+pub type Instance = String;
+
+/// Everything that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What the user wants, valid.
+    pub spec: Spec,
+    /// The operator's memory; `None` before the first step.
+    pub record: Option<Record>,
+    /// Objects and nodes by member, for every number in the record and every object found.
+    pub seen: BTreeMap<Number, Seen>,
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spec {
+    /// Members of the cluster, at least 1.
+    pub members: u32,
+    /// Voters among them, odd.
+    pub voters: u32,
+    /// Disks of members that left are deleted.
+    pub delete_disks: bool,
+}
+
+/// The operator's memory, in ConfigMap `<cluster>-record`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The one member that may found the cluster.
+    pub intent: Option<Intent>,
+    /// The cluster exists, for ever.
+    pub founded: bool,
+    /// Number of the next member.
+    pub next: Number,
+    /// Members that are, or that have not left without a trace.
+    pub members: BTreeMap<Number, Entry>,
+    /// Ids of members that are gone; none of them may come back.
+    pub retired: BTreeSet<RaftId>,
+}
+
+/// Who founds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The member.
+    pub member: Number,
+    /// The disk on which it may.
+    pub disk: Uid,
+}
+
+/// One member in the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id, never another's.
+    pub id: RaftId,
+    /// Its disk, from before its StatefulSet is made.
+    pub disk: Option<Uid>,
+    /// The start of the process that was (perhaps) told to join.
+    pub join: Option<Instance>,
+    /// It is to leave, or is lost; it never stays after that.
+    pub retired: bool,
+    /// Its removal was answered with success: the cluster knows it no more.
+    pub removed: bool,
+}
+
+/// What was found of one member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its StatefulSet.
+    pub set: Object,
+    /// The StatefulSet's template is not the one that the spec calls for.
+    pub set_outdated: bool,
+    /// Its PVC.
+    pub disk: Object,
+    /// The PVC is marked as that of a member that left.
+    pub disk_marked: bool,
+    /// Its pod.
+    pub pod: Pod,
+    /// Its node.
+    pub node: Node,
+}
+
+/// A Kubernetes object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Object {
+    /// A read from the API server found none.
+    #[default]
+    Absent,
+    /// Ours.
+    Present(Uid),
+    /// Ours, being deleted.
+    Deleting(Uid),
+    /// Another's, in our way.
+    Foreign,
+}
+
+impl Object {
+    /// Its uid, if it is ours and stays.
+    #[must_use]
+    pub fn uid(&self) -> Option<&Uid> {
+        if let Self::Present(uid) = self { Some(uid) } else { None }
+    }
+}
+
+/// A member's pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pod {
+    /// None.
+    #[default]
+    Absent,
+    /// Runs, or starts.
+    Present,
+    /// Cannot start from its own template, which is not the StatefulSet's any more.
+    Stuck(Uid),
+}
+
+/// What a node said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Node {
+    /// Nothing: it may be dead, slow or cut off.
+    #[default]
+    Unknown,
+    /// This, just now.
+    Says(NodeStatus),
+}
+
+/// A node's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Which start of the process speaks.
+    pub instance: Instance,
+    /// Where the member is in its life.
+    pub phase: NodePhase,
+    /// The leader that its engine names.
+    pub leader: Option<RaftId>,
+    /// The configuration that its engine has.
+    pub servers: Vec<Server>,
+}
+
+/// Where a member is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodePhase {
+    /// An empty disk.
+    Empty,
+    /// Founded, closed to clients.
+    Founding,
+    /// Waits to be added or seeded.
+    Joining,
+    /// Joined.
+    Seeded,
+    /// Founded and open.
+    Open,
+    /// A disk that does not belong to this member.
+    Refused(String),
+}
+
+/// One server of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Raft id.
+    pub id: RaftId,
+    /// Its role.
+    pub role: Role,
+}
+
+/// A server's part in Raft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Votes.
+    Voter,
+    /// Replicates.
+    Standby,
+    /// Is listed.
+    Spare,
+}
+
+impl Facts {
+    /// What a node said, if it said anything.
+    #[must_use]
+    pub fn node(&self, n: Number) -> Option<&NodeStatus> {
+        match &self.seen.get(&n)?.node {
+            Node::Says(status) => Some(status),
+            Node::Unknown => None,
+        }
+    }
+
+    /// The member that leads: the one that names itself, if only one does.
+    #[must_use]
+    pub fn leader(&self) -> Option<(Number, &NodeStatus)> {
+        let record = self.record.as_ref()?;
+        let mut leaders = record.members.iter().filter_map(|(n, entry)| {
+            let node = self.node(*n)?;
+            (node.leader == Some(entry.id)).then_some((*n, node))
+        });
+        let leader = leaders.next()?;
+        leaders.next().is_none().then_some(leader)
+    }
+}
+
+impl Record {
+    /// Members that are to stay.
+    pub fn kept(&self) -> impl Iterator<Item = (Number, &Entry)> {
+        self.members.iter().filter(|(_, e)| !e.retired).map(|(n, e)| (*n, e))
+    }
+
+    /// The member with this id.
+    #[must_use]
+    pub fn by_id(&self, id: RaftId) -> Option<Number> {
+        self.members.iter().find(|(_, e)| e.id == id).map(|(n, _)| *n)
+    }
+}
+
+impl NodeStatus {
+    /// A server's role in this node's configuration.
+    #[must_use]
+    pub fn role_of(&self, id: RaftId) -> Option<Role> {
+        self.servers.iter().find(|s| s.id == id).map(|s| s.role)
+    }
+}

@@ -1,0 +1,194 @@
+//! Who is wanted, who is lost, who leaves; and the objects of each.
+
+use crate::{
+    Entry, Facts, Node, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step,
+    found,
+};
+
+/// What was seen of a member; nothing, if its objects were not found.
+fn seen(facts: &Facts, n: Number) -> Seen {
+    facts.seen.get(&n).cloned().unwrap_or_default()
+}
+
+/// Something stands in the way that is not ours to move.
+pub(crate) fn obstacle(facts: &Facts, record: &Record) -> Option<Step> {
+    for n in record.members.keys() {
+        let seen = seen(facts, *n);
+        if seen.set == Object::Foreign || seen.disk == Object::Foreign {
+            return Some(Step::Stalled(Reason::NameTaken(*n)));
+        }
+    }
+    for (n, _) in record.kept() {
+        if matches!(seen(facts, n).set, Object::Deleting(_)) {
+            return Some(Step::Wait(Reason::WaitingForDeletion(n)));
+        }
+    }
+    None
+}
+
+/// Whether the PVC that was recorded for a member exists no more.
+pub(crate) fn disk_is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
+    let Some(recorded) = record.members.get(&n).and_then(|e| e.disk.as_ref()) else { return false };
+    match seen(facts, n).disk {
+        Object::Present(uid) | Object::Deleting(uid) => uid != *recorded,
+        Object::Absent | Object::Foreign => true,
+    }
+}
+
+/// Whether a member's disk is lost for good, or holds what is not the member's. Silence is neither.
+pub(crate) fn is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
+    if disk_is_lost(facts, record, n) {
+        return true;
+    }
+    let Some(entry) = record.members.get(&n) else { return false };
+    let Some(node) = facts.node(n) else { return false };
+    match &node.phase {
+        NodePhase::Refused(_) => true,
+        // Nothing is on the disk of a member that was told to put something there.
+        NodePhase::Empty => {
+            let founder = record.intent.as_ref().is_some_and(|i| i.member == n);
+            let told_before = entry.join.as_ref().is_some_and(|told| *told != node.instance);
+            (record.founded && founder) || told_before
+        }
+        _ => false,
+    }
+}
+
+/// Records that a member leaves whose disk is lost, or about to be: its PVC is being deleted. Only
+/// while there is a leader, whose cluster goes on without it.
+pub(crate) fn retire_lost(facts: &Facts, record: &Record) -> Option<Step> {
+    if let Some(stalled) = found::founder_lost(facts, record) {
+        return Some(stalled);
+    }
+    facts.leader()?;
+    let condemned = |n| matches!(seen(facts, n).disk, Object::Deleting(_));
+    let leaves = |n| is_lost(facts, record, n) || condemned(n);
+    record.kept().find(|(n, _)| leaves(*n)).map(|(n, _)| Step::Retire(n))
+}
+
+/// As many members as the spec wants: one more, or one that leaves.
+pub(crate) fn size(facts: &Facts, record: &Record) -> Option<Step> {
+    let Spec { members, .. } = facts.spec;
+    let kept: Vec<_> = record.kept().collect();
+    if kept.len() < members as usize {
+        return Some(Step::NewMember);
+    }
+    if kept.len() == members as usize {
+        return None;
+    }
+    if record.founded && facts.leader().is_none() {
+        return None;
+    }
+    // Those who never became part of the cluster leave first, then the highest numbers. The founder
+    // of a cluster that does not exist yet stays.
+    let founder = record.intent.as_ref().filter(|_| !record.founded).map(|i| i.member);
+    let part = |entry: &Entry| {
+        facts.leader().and_then(|(_, node)| node.role_of(entry.id)).is_some_and(|r| r != Role::Spare)
+    };
+    let leaves = kept.iter().filter(|(n, _)| Some(*n) != founder);
+    leaves.min_by_key(|(n, e)| (part(e), std::cmp::Reverse(*n))).map(|(n, _)| Step::Retire(*n))
+}
+
+/// The PVC, its record and the StatefulSet of every member that stays, in this order.
+pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
+    for (n, entry) in record.kept() {
+        let seen = seen(facts, n);
+        match (&entry.disk, &seen.disk) {
+            (None, Object::Absent) => return Some(Step::CreateDisk(n)),
+            (None, Object::Present(uid)) => return Some(Step::RecordDisk(n, uid.clone())),
+            (None, _) => return Some(Step::Wait(Reason::WaitingForDeletion(n))),
+            // A disk that was recorded and is gone is lost; it is never made again.
+            (Some(uid), disk) if disk.uid() != Some(uid) => continue,
+            (Some(_), _) => {}
+        }
+        if seen.set == Object::Absent {
+            return Some(Step::ApplySet(n));
+        }
+        // A pod that runs keeps its template.
+        let runs = seen.pod == Pod::Present && matches!(seen.node, Node::Says(_));
+        if seen.set_outdated && !runs {
+            return Some(Step::ApplySet(n));
+        }
+        if let Pod::Stuck(uid) = seen.pod {
+            return Some(Step::DeletePod(n, uid));
+        }
+    }
+    None
+}
+
+/// Brings members that stay into the cluster: told to join → added as spare → standby.
+pub(crate) fn join(facts: &Facts, record: &Record) -> Option<Step> {
+    let (_, leader) = facts.leader()?;
+    for (n, entry) in record.kept() {
+        let Some(node) = facts.node(n) else { continue };
+        let listed = leader.role_of(entry.id);
+        match (&node.phase, listed) {
+            (NodePhase::Empty, None) if entry.join.as_ref() == Some(&node.instance) => {
+                return Some(Step::Join(n));
+            }
+            (NodePhase::Empty, None) => {
+                return Some(Step::RecordJoin(n, node.instance.clone()));
+            }
+            (NodePhase::Joining, None) => return Some(Step::Add(n)),
+            (NodePhase::Joining, Some(Role::Spare)) => return Some(Step::Assign(n, Role::Standby)),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Takes away what is left of members that the cluster knows no more (rule S6).
+pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
+    for (n, entry) in record.members.iter().filter(|(_, e)| e.removed) {
+        let seen = seen(facts, *n);
+        if let (Object::Present(uid), false) = (&seen.disk, seen.disk_marked) {
+            return Some(Step::MarkDisk(*n, uid.clone()));
+        }
+        match &seen.set {
+            Object::Present(uid) => return Some(Step::DeleteSet(*n, uid.clone())),
+            Object::Deleting(_) => continue,
+            Object::Absent | Object::Foreign => {}
+        }
+        match &seen.disk {
+            Object::Present(uid) if facts.spec.delete_disks && entry.disk.as_ref() == Some(uid) => {
+                return Some(Step::DeleteDisk(*n, uid.clone()));
+            }
+            _ if seen.pod == Pod::Absent => return Some(Step::Forget(*n)),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Nothing is left to do: all is well, or something is awaited.
+pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
+    let Some((_, leader)) = facts.leader() else {
+        let all = record.members.values().filter(|e| !e.removed).count();
+        let lost = record.members.keys().filter(|n| is_lost(facts, record, **n)).count();
+        return if lost * 2 >= all && lost > 0 {
+            Step::Stalled(Reason::QuorumLost)
+        } else {
+            Step::Wait(Reason::NoLeader)
+        };
+    };
+    for (n, entry) in record.kept() {
+        let Some(node) = facts.node(n) else {
+            return Step::Wait(match leader.role_of(entry.id) {
+                Some(Role::Voter) => Reason::VoterDown(n),
+                _ => Reason::MemberStarting(n),
+            });
+        };
+        if !matches!(node.phase, NodePhase::Seeded | NodePhase::Open) {
+            return Step::Wait(Reason::CatchingUp(n));
+        }
+    }
+    for (n, _) in record.kept() {
+        if seen(facts, n).set_outdated {
+            return Step::Wait(Reason::UpdatePending(n));
+        }
+    }
+    if record.members.values().any(|e| e.retired) {
+        return Step::Wait(Reason::ReplacementCatchingUp);
+    }
+    Step::Done
+}

@@ -1,0 +1,166 @@
+//! Votes (rules S4 and S5): one change at a time; wanted voters come before unwanted ones leave; no
+//! vote moves while another voter is down, but that a lost one goes; the leader goes last.
+
+use crate::{
+    Facts, NodePhase, NodeStatus, Number, RaftId, Reason, Record, Role, Step, members::is_lost,
+};
+
+/// Standbys that a cluster has beside its voters, at most.
+const STANDBYS: usize = 3;
+
+pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
+    let (leader, config) = facts.leader()?;
+    let votes = Votes { facts, record, leader, config };
+    votes
+        .strangers()
+        .or_else(|| votes.lost_voter())
+        .or_else(|| votes.voter_down())
+        .or_else(|| votes.promote())
+        .or_else(|| votes.unwanted_voter())
+        .or_else(|| votes.other_roles())
+        .or_else(|| votes.leavers())
+}
+
+struct Votes<'a> {
+    facts: &'a Facts,
+    record: &'a Record,
+    leader: Number,
+    config: &'a NodeStatus,
+}
+
+impl Votes<'_> {
+    fn id(&self, n: Number) -> RaftId {
+        self.record.members.get(&n).map_or(0, |e| e.id)
+    }
+
+    fn role(&self, n: Number) -> Option<Role> {
+        self.config.role_of(self.id(n))
+    }
+
+    fn voters(&self) -> impl Iterator<Item = Number> {
+        let of = |(n, _): (&Number, _)| (self.role(*n) == Some(Role::Voter)).then_some(*n);
+        self.record.members.iter().filter_map(of)
+    }
+
+    fn is_kept(&self, n: Number) -> bool {
+        self.record.members.get(&n).is_some_and(|e| !e.retired)
+    }
+
+    /// It answers, votes by its own account, and follows this leader.
+    fn is_up(&self, n: Number) -> bool {
+        let leader = self.id(self.leader);
+        self.facts.node(n).is_some_and(|node| {
+            node.leader == Some(leader) && node.role_of(self.id(n)) == Some(Role::Voter)
+        })
+    }
+
+    /// It has the log, by its own account, and has no vote.
+    fn is_seeded_standby(&self, n: Number) -> bool {
+        self.role(n) == Some(Role::Standby)
+            && self.facts.node(n).is_some_and(|node| {
+                matches!(node.phase, NodePhase::Seeded | NodePhase::Open)
+            })
+    }
+
+    /// The members that are to vote: those who do, lowest numbers first, then those who could.
+    fn wanted(&self) -> Vec<Number> {
+        let mut able: Vec<_> = self
+            .record
+            .kept()
+            .map(|(n, _)| n)
+            .filter(|n| self.role(*n) == Some(Role::Voter) || self.is_seeded_standby(*n))
+            .collect();
+        able.sort_by_key(|n| (self.role(*n) != Some(Role::Voter), *n));
+        able.truncate(self.facts.spec.voters as usize);
+        able
+    }
+
+    /// Ids in the configuration that are no member's.
+    fn strangers(&self) -> Option<Step> {
+        let mut unknown = self.config.servers.iter().filter(|s| self.record.by_id(s.id).is_none());
+        let stranger = unknown.next()?.id;
+        if self.record.retired.contains(&stranger) {
+            Some(Step::RemoveRetired(stranger))
+        } else {
+            Some(Step::Stalled(Reason::UnknownMember(stranger)))
+        }
+    }
+
+    /// A voter whose disk is lost goes first, once those who replace it have caught up.
+    fn lost_voter(&self) -> Option<Step> {
+        let lost = |n: &Number| !self.is_kept(*n) && is_lost(self.facts, self.record, *n);
+        let first = self.voters().find(lost)?;
+        let up = |n: Number| lost(&n) || self.is_up(n);
+        if let Some(down) = self.voters().find(|n| !up(*n)) {
+            return Some(Step::Wait(Reason::VoterDown(down)));
+        }
+        if self.wanted().len() < self.facts.spec.voters as usize {
+            return None;
+        }
+        Some(Step::Remove(first))
+    }
+
+    /// No other vote moves while a voter is down.
+    fn voter_down(&self) -> Option<Step> {
+        let down = self.voters().find(|n| !self.is_up(*n))?;
+        let lost = is_lost(self.facts, self.record, down);
+        Some(Step::Wait(if lost {
+            Reason::ReplacementCatchingUp
+        } else {
+            Reason::VoterDown(down)
+        }))
+    }
+
+    fn promote(&self) -> Option<Step> {
+        let next = self.wanted().into_iter().find(|n| self.role(*n) != Some(Role::Voter))?;
+        Some(Step::Assign(next, Role::Voter))
+    }
+
+    /// A voter that is not wanted leaves, or becomes a standby; the leader last, after a transfer.
+    fn unwanted_voter(&self) -> Option<Step> {
+        let wanted = self.wanted();
+        // The members that are to replace it have not caught up: it votes on.
+        if wanted.len() < self.facts.spec.voters as usize {
+            let waits = self.voters().any(|n| !wanted.contains(&n));
+            return waits.then_some(Step::Wait(Reason::ReplacementCatchingUp));
+        }
+        let mut unwanted: Vec<_> = self.voters().filter(|n| !wanted.contains(n)).collect();
+        unwanted.sort_by_key(|n| (*n == self.leader, std::cmp::Reverse(*n)));
+        let next = *unwanted.first()?;
+        if next == self.leader {
+            return wanted.first().map(|successor| Step::Transfer(*successor));
+        }
+        Some(if self.is_kept(next) {
+            Step::Assign(next, Role::Standby)
+        } else {
+            Step::Remove(next)
+        })
+    }
+
+    /// Members without a vote: up to three standbys, the rest spares.
+    fn other_roles(&self) -> Option<Step> {
+        let wanted = self.wanted();
+        let kept = self.record.kept().map(|(n, _)| n);
+        let mut others: Vec<_> = kept
+            .filter(|n| !wanted.contains(n))
+            .filter(|n| matches!(self.role(*n), Some(Role::Standby | Role::Spare)))
+            .collect();
+        others.sort_by_key(|n| (self.role(*n), *n));
+        others.into_iter().enumerate().find_map(|(i, n)| {
+            let role = if i < STANDBYS { Role::Standby } else { Role::Spare };
+            (self.role(n) != Some(role)).then_some(Step::Assign(n, role))
+        })
+    }
+
+    /// Members without a vote that leave. A removal is repeated until it was answered: that it is
+    /// not listed any more is no proof.
+    fn leavers(&self) -> Option<Step> {
+        let mut leaving = self.record.members.iter().filter(|(_, e)| e.retired && !e.removed);
+        let (n, entry) = leaving.next()?;
+        let founder = self.record.intent.as_ref().is_some_and(|i| i.member == *n);
+        if entry.join.is_none() && !founder && self.role(*n).is_none() {
+            return Some(Step::RecordRemoved(*n));
+        }
+        Some(Step::Remove(*n))
+    }
+}
