@@ -1,2 +1,47 @@
-//! x
-fn main() {}
+//! The operator: one binary, two sub-commands.
+//!
+//! ```text
+//! run.rs        starts everything, ends everything
+//! controller/   one pass over one cluster: observe, validate, decide, act, report
+//! objects/      what is made in Kubernetes, one builder per object
+//! nodes.rs      talking to nodes: admin port, dqlite protocol
+//! api.rs        writes to the API server, each with uid
+//! hints.rs      nodes tell when something changes
+//! lease.rs      leader election
+//! crds.rs       prints the definition of DqliteCluster
+//! ```
+//! What to do next is decided in the crate `operator-plan`.
+
+mod api;
+mod controller;
+mod crds;
+mod hints;
+mod lease;
+mod metrics;
+mod nodes;
+mod objects;
+mod run;
+mod server;
+
+use clap::Parser;
+
+/// Manages dqlite clusters on Kubernetes.
+#[derive(Parser)]
+#[command(name = "dqlite-operator", version)]
+enum Command {
+    /// Run the operator
+    Run(run::Args),
+    /// Print the CustomResourceDefinitions as YAML
+    Crds,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Run(args) => run::run(args).await,
+        Command::Crds => {
+            print!("{}", crds::yaml()?);
+            Ok(())
+        }
+    }
+}

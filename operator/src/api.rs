@@ -1,0 +1,100 @@
+//! Writes to the API server. Each names the object that it means, by uid, and one that destroys also
+//! by resourceVersion (rule S10).
+
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+    core::NamespaceResourceScope,
+};
+use operator_api::FIELD_MANAGER;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// What the operator writes.
+pub trait Object:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl<K> Object for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}
+
+/// Makes an object that must not exist. Another's under this name is left alone.
+pub async fn create<K: Object>(client: &kube::Client, object: &K) -> kube::Result<K> {
+    api(client, object.meta()).create(&PostParams::default(), object).await
+}
+
+/// Brings an object that exists up to date; `uid` is the one that was seen.
+pub async fn apply<K: Object>(client: &kube::Client, object: &K, uid: &str) -> kube::Result<K> {
+    let mut object = object.clone();
+    object.meta_mut().uid = Some(uid.to_owned());
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    api(client, object.meta())
+        .patch(&object.name_any(), &params, &Patch::Apply(typed(&object)))
+        .await
+}
+
+/// Writes over the version that was read, and over no other.
+pub async fn replace<K: Object>(client: &kube::Client, object: &K, seen: &K) -> kube::Result<K> {
+    let mut object = object.clone();
+    object.meta_mut().uid = seen.uid();
+    object.meta_mut().resource_version = seen.resource_version();
+    api(client, object.meta()).replace(&object.name_any(), &PostParams::default(), &object).await
+}
+
+/// Deletes the very version that was seen; one that is gone already is as good.
+pub async fn delete<K: Object>(client: &kube::Client, seen: &K) -> kube::Result<()> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: seen.uid(),
+            resource_version: seen.resource_version(),
+        }),
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
+    };
+    match api::<K>(client, seen.meta()).delete(&seen.name_any(), &params).await {
+        Err(kube::Error::Api(e)) if e.is_not_found() => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Sets a label on the very version that was seen.
+pub async fn label<K: Object>(
+    client: &kube::Client,
+    seen: &K,
+    key: &str,
+    value: &str,
+) -> kube::Result<()> {
+    let patch = serde_json::json!({ "metadata": {
+        "uid": seen.uid(),
+        "resourceVersion": seen.resource_version(),
+        "labels": { key: value },
+    }});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+    let api = api::<K>(client, seen.meta());
+    api.patch(&seen.name_any(), &params, &Patch::Merge(patch)).await.map(|_| ())
+}
+
+fn api<K: Object>(client: &kube::Client, meta: &ObjectMeta) -> Api<K> {
+    Api::namespaced(client.clone(), meta.namespace.as_deref().unwrap_or("default"))
+}
+
+/// Server-side apply needs the object's kind, which typed objects leave out.
+fn typed<K: Object>(object: &K) -> serde_json::Value {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    value["apiVersion"] = K::api_version(&()).into();
+    value["kind"] = K::kind(&()).into();
+    value
+}

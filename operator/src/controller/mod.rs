@@ -1,0 +1,209 @@
+//! The controller: brings one DqliteCluster at a time a step further.
+//!
+//! ```text
+//! mod.rs       reconcile: five steps on one screen
+//! wanted.rs    validate
+//! observe.rs   observe
+//! facts.rs     what was observed, as `decide` takes it
+//! act.rs       act
+//! report.rs    report
+//! support.rs   the small objects beside the members
+//! backoff.rs   how long a failing object waits
+//! run.rs       watches, concurrency, panics
+//! ```
+
+mod act;
+mod backoff;
+mod facts;
+mod observe;
+mod report;
+mod run;
+mod support;
+mod wanted;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType, Recorder},
+};
+use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions};
+use operator_plan::{Step, decide};
+
+pub use backoff::Backoff;
+pub use observe::Observed;
+pub use run::run;
+pub use support::Applied;
+pub use wanted::Wanted;
+
+use crate::{hints::Hints, lease::Lease, metrics::Metrics};
+use report::{State, Verdict};
+
+/// What every pass needs.
+pub struct Context {
+    pub client: kube::Client,
+    pub http: reqwest::Client,
+    /// Shared, so that repeated events are counted instead of repeated.
+    pub recorder: Recorder,
+    /// Nothing is done without it.
+    pub lease: Arc<Lease>,
+    pub node_image: String,
+    pub applied: support::Applied,
+    pub backoff: backoff::Backoff,
+    pub hints: Hints,
+    pub metrics: Arc<Metrics>,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// There is more to do.
+    Now,
+    /// Something is awaited.
+    Soon,
+    /// All is well, or a person must act; watches and hints wake us before.
+    Later,
+}
+
+impl Again {
+    fn after(self) -> Duration {
+        let jitter = f64::from(rand::random::<u8>()) / 256.0 * 0.4 + 0.8;
+        match self {
+            Self::Now => Duration::ZERO,
+            Self::Soon => Duration::from_millis(500).mul_f64(jitter),
+            Self::Later => Duration::from_secs(30).mul_f64(jitter),
+        }
+    }
+}
+
+/// One pass over one cluster.
+async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Again> {
+    // The API server's own word, not the cache's: the object may be gone, or another by now.
+    let Some(cluster) = live(cluster, ctx).await? else {
+        ctx.hints.forget(cluster);
+        return Ok(Again::Later);
+    };
+    let wanted = match wanted::validate(&cluster, &ctx.node_image) {
+        Ok(wanted) => wanted,
+        Err(invalid) => {
+            let verdict = report::stalled(conditions::reason::INVALID_SPEC, invalid.to_string());
+            return publish_invalid(ctx, &cluster, &verdict).await;
+        }
+    };
+    let observed = observe::observe(ctx, &wanted).await?;
+    ctx.hints.follow(&wanted.names, &observed, &ctx.http);
+
+    let step = decide(&facts::facts(&wanted, &observed));
+    tracing::debug!(cluster = %wanted.names.cluster, ?step, "decided");
+
+    let acted = match support::ensure(ctx, &wanted, &observed).await {
+        Ok(()) => act::act(ctx, &wanted, &observed, &step).await,
+        Err(error) => Err(error),
+    };
+    let (verdict, again) = match &acted {
+        Ok(_) => (report::explain(&step, &wanted, &observed), again(&step)),
+        Err(error) => (report::failed(error), Again::Soon),
+    };
+    if let Ok(Some(done)) = &acted {
+        tell(ctx, &cluster, &step, done).await;
+    }
+    publish(ctx, &cluster, &wanted, &observed, &verdict, again).await?;
+    acted.map(|_| again)
+}
+
+fn again(step: &Step) -> Again {
+    match step {
+        Step::Wait(operator_plan::Reason::UpdatePending(_)) | Step::Done | Step::Stalled(_) => {
+            Again::Later
+        }
+        Step::Wait(_) => Again::Soon,
+        _ => Again::Now,
+    }
+}
+
+/// The object as it is now; `None` when it is gone, going, or another of the same name.
+async fn live(cached: &DqliteCluster, ctx: &Context) -> kube::Result<Option<DqliteCluster>> {
+    let namespace = cached.namespace().unwrap_or_else(|| "default".into());
+    let api: Api<DqliteCluster> = Api::namespaced(ctx.client.clone(), &namespace);
+    let live = api.get_opt(&cached.name_any()).await?;
+    Ok(live.filter(|c| c.uid() == cached.uid() && c.meta().deletion_timestamp.is_none()))
+}
+
+/// Writes the status if it says something new.
+async fn publish(
+    ctx: &Context,
+    cluster: &DqliteCluster,
+    wanted: &Wanted,
+    observed: &observe::Observed,
+    verdict: &Verdict,
+    again: Again,
+) -> anyhow::Result<Again> {
+    let old = cluster.status.clone().unwrap_or_default();
+    let facts = facts::facts(wanted, observed);
+    let now = Timestamp::now();
+    let status = report::status(wanted, observed, &facts, verdict, &old, now);
+    ctx.metrics.observed(&wanted.names, verdict.state == State::Ready);
+    // Steps follow each other in milliseconds: the last one's status tells of all.
+    let in_a_hurry = again == Again::Now && cluster.status.is_some();
+    if status != old && !in_a_hurry {
+        write(ctx, cluster, &status).await?;
+    }
+    Ok(again)
+}
+
+async fn publish_invalid(
+    ctx: &Context,
+    cluster: &DqliteCluster,
+    verdict: &Verdict,
+) -> anyhow::Result<Again> {
+    let old = cluster.status.clone().unwrap_or_default();
+    let status =
+        report::with_verdict(&old, verdict, cluster.meta().generation, Timestamp::now());
+    if status != old {
+        write(ctx, cluster, &status).await?;
+    }
+    Ok(Again::Later)
+}
+
+async fn write(
+    ctx: &Context,
+    cluster: &DqliteCluster,
+    status: &DqliteClusterStatus,
+) -> anyhow::Result<()> {
+    ctx.lease.check()?;
+    let namespace = cluster.namespace().unwrap_or_else(|| "default".into());
+    let api: Api<DqliteCluster> = Api::namespaced(ctx.client.clone(), &namespace);
+    let patch = serde_json::json!({
+        "apiVersion": DqliteCluster::api_version(&()),
+        "kind": DqliteCluster::kind(&()),
+        "metadata": { "uid": cluster.uid() },
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch_status(&cluster.name_any(), &params, &Patch::Apply(patch)).await?;
+    Ok(())
+}
+
+/// An Event for people who read `kubectl describe`.
+async fn tell(ctx: &Context, cluster: &DqliteCluster, step: &Step, done: &str) {
+    let action = match step {
+        Step::Found(_) | Step::Open(_) => "Found",
+        Step::Add(_) | Step::Assign(..) => "Join",
+        Step::Transfer(_) => "Transfer",
+        Step::Retire(_) | Step::Remove(_) | Step::RemoveRetired(_) => "Remove",
+        _ => "Reconcile",
+    };
+    tracing::info!(cluster = %cluster.name_any(), action, "{done}");
+    let event = Event {
+        type_: EventType::Normal,
+        reason: format!("Member{action}"),
+        note: Some(done.chars().take(1000).collect()),
+        action: action.into(),
+        secondary: None,
+    };
+    if let Err(e) = ctx.recorder.publish(&event, &cluster.object_ref(&())).await {
+        tracing::warn!("cannot record an event: {e}");
+    }
+}

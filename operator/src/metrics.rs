@@ -1,0 +1,77 @@
+//! What `/metrics` tells. No object names in labels but those of clusters.
+
+use std::{
+    sync::Arc,
+    time::Instant,
+};
+
+use operator_api::Names;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Cluster {
+    namespace: String,
+    name: String,
+}
+
+/// The operator's own figures.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    passes: Family<Outcome, Counter>,
+    seconds: Histogram,
+    ready: Family<Cluster, Gauge>,
+    leader: Gauge,
+}
+
+impl Metrics {
+    pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("dqlite_operator");
+        let (passes, ready, leader) = (Family::default(), Family::default(), Gauge::default());
+        let seconds = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]);
+        registry.register("passes", "Passes over a cluster", Family::clone(&passes));
+        registry.register("pass_seconds", "Duration of a pass", seconds.clone());
+        registry.register("cluster_ready", "1 while a cluster is ready", Family::clone(&ready));
+        registry.register("leader", "1 while this operator acts", Gauge::clone(&leader));
+        Arc::new(Self { registry, passes, seconds, ready, leader })
+    }
+
+    /// Begins to time a pass.
+    pub fn pass(&self) -> Timer<'_> {
+        Timer { metrics: self, started: Instant::now() }
+    }
+
+    pub fn observed(&self, names: &Names, ready: bool) {
+        let (namespace, name) = (names.namespace.clone(), names.cluster.clone());
+        self.ready.get_or_create(&Cluster { namespace, name }).set(i64::from(ready));
+    }
+
+    pub fn text(&self, leader: bool) -> String {
+        self.leader.set(i64::from(leader));
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+pub struct Timer<'a> {
+    metrics: &'a Metrics,
+    started: Instant,
+}
+
+impl Timer<'_> {
+    pub fn done(self, outcome: &'static str) {
+        self.metrics.passes.get_or_create(&Outcome { outcome }).inc();
+        self.metrics.seconds.observe(self.started.elapsed().as_secs_f64());
+    }
+}
