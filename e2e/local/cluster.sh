@@ -64,6 +64,8 @@ network_up() { # one bridge for all; this machine is a host on it, and reaches e
 	ip -n "$NS" link set root master br0 up
 	ip addr add "$NET.254/24" dev "$NS"
 	ip link set "$NS" up
+	# Services answer on every node; this machine goes through the first.
+	ip route add "$SERVICES.0.0/16" via "$NET.11"
 	for i in $(seq "$NODES"); do
 		n=$NS-n$i
 		ip netns add "$n"

@@ -1,0 +1,25 @@
+//! The end-to-end suite: a real Kubernetes, the real operator, real nodes.
+//!
+//! ```text
+//! provider.rs   where the Kubernetes comes from, and what it can do
+//! world.rs      one test's namespace and cluster: make, wait, look, break
+//! writer.rs     numbers its rows, and knows what became of each
+//! ledger.rs     compares the rows on every node
+//! prober.rs     asks every pod all the time who leads and what the cluster is
+//! report.rs     one line of figures per test; what one needs to see why one failed
+//! ```
+//! Tests are in `tests/`: `clusters.rs` side by side, `alone.rs` one at a time, since its tests stop
+//! the operator or count requests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+
+pub mod ledger;
+pub mod prober;
+pub mod provider;
+pub mod report;
+pub mod world;
+pub mod writer;
+
+pub use provider::Provider;
+pub use world::World;
+pub use writer::Writer;

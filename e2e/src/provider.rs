@@ -1,0 +1,73 @@
+//! Where the Kubernetes comes from. Tests ask for what they need, never for the provider's name.
+
+use std::{env, path::PathBuf, process::Stdio};
+
+use anyhow::{Context, ensure};
+use tokio::process::Command;
+
+/// A Kubernetes with the operator installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// `e2e/local/cluster.sh`: nodes that are sets of namespaces on this machine.
+    Local {
+        /// Its name there.
+        name: String,
+    },
+    /// A cluster of kind, whose nodes are Docker containers.
+    Kind,
+    /// Whatever `KUBECONFIG` leads to.
+    Given,
+}
+
+/// Something that a test needs and not every provider has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Commands run on nodes.
+    NodeShell,
+    /// Addresses of pods and Services are reached from here.
+    PodNetwork,
+}
+
+impl Provider {
+    /// By `E2E_PROVIDER`: `local` (default), `kind` or `given`.
+    pub fn from_env() -> Self {
+        match env::var("E2E_PROVIDER").as_deref() {
+            Ok("kind") => Self::Kind,
+            Ok("given") => Self::Given,
+            _ => Self::Local { name: env::var("E2E_CLUSTER").unwrap_or_else(|_| "test".into()) },
+        }
+    }
+
+    pub fn has(&self, capability: Capability) -> bool {
+        match (self, capability) {
+            (Self::Local { .. }, _) | (Self::Kind, Capability::NodeShell) => true,
+            (Self::Kind | Self::Given, _) => env::var("E2E_POD_NETWORK").is_ok(),
+        }
+    }
+
+    /// Runs a shell command on a node; its output.
+    pub async fn on_node(&self, node: &str, script: &str) -> anyhow::Result<String> {
+        let mut command = match self {
+            Self::Local { name } => {
+                let mut command = Command::new(root().join("e2e/local/cluster.sh"));
+                command.args([name.as_str(), "sh", node, "bash", "-c", script]);
+                command
+            }
+            Self::Kind => {
+                let mut command = Command::new("docker");
+                command.args(["exec", node, "bash", "-c", script]);
+                command
+            }
+            Self::Given => anyhow::bail!("no shell on nodes of a given cluster"),
+        };
+        let out = command.stderr(Stdio::piped()).output().await.context("cannot start")?;
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success(), "on {node}: {script}: {stderr}");
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+}
+
+/// The root of the checkout.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,160 @@
+//! A writer that numbers its rows and knows what became of each: acknowledged, failed, or unknown.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use dqlite_client::{Connection, Error, Options, Outcome, params};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Database and table of every writer.
+pub const DATABASE: &str = "app";
+/// Keeps the machine's two cores from being all writers.
+const PACE: Duration = Duration::from_millis(4);
+/// A writer that is slower than this outside the gaps it states does not test anything.
+pub const FLOOR: f64 = 50.0;
+
+/// What became of the rows so far.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub acknowledged: Vec<i64>,
+    pub failed: Vec<i64>,
+    pub unknown: Vec<i64>,
+    /// Longest time between two acknowledged rows.
+    pub longest_gap: Duration,
+    /// Sum of all times between two acknowledged rows that were longer than 100 ms.
+    pub gaps: Duration,
+    pub elapsed: Duration,
+    last: Option<Instant>,
+}
+
+impl Tally {
+    fn acknowledge(&mut self, n: i64) {
+        let now = Instant::now();
+        if let Some(last) = self.last.replace(now) {
+            let gap = now - last;
+            self.longest_gap = self.longest_gap.max(gap);
+            if gap > Duration::from_millis(100) {
+                self.gaps += gap;
+            }
+        }
+        self.acknowledged.push(n);
+    }
+
+    /// Acknowledged rows per second outside the gaps.
+    pub fn rate(&self) -> f64 {
+        let busy = self.elapsed.saturating_sub(self.gaps).as_secs_f64();
+        self.acknowledged.len() as f64 / busy.max(0.001)
+    }
+}
+
+/// A running writer.
+pub struct Writer {
+    tally: Arc<Mutex<Tally>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    started: Instant,
+}
+
+fn options() -> Options {
+    Options {
+        connect_timeout: Duration::from_millis(500),
+        request_timeout: Duration::from_secs(5),
+        ..Options::default()
+    }
+}
+
+/// A connection through the leader port at `address`, with the database open.
+pub async fn connect(address: &str) -> Result<Connection, Error> {
+    let connection = Connection::dial(address, &options()).await?;
+    connection.open(DATABASE).await?;
+    Ok(connection)
+}
+
+/// Makes the table; waits up to 20 s for a leader to do it.
+pub async fn create_table(address: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let made = async {
+            let connection = connect(address).await?;
+            connection.exec_sql("CREATE TABLE IF NOT EXISTS ledger (n INTEGER)", &[]).await
+        };
+        match made.await {
+            Ok(_) => return Ok(()),
+            Err(e) if Instant::now() > until => return Err(e.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+impl Writer {
+    /// Writes rows `from`, `from + 1`, … through the leader port at `address` until it is stopped.
+    pub fn start(address: &str, from: i64) -> Self {
+        let (tally, stop) = (Arc::new(Mutex::new(Tally::default())), CancellationToken::new());
+        let task = tokio::spawn(write(address.to_owned(), from, tally.clone(), stop.clone()));
+        Self { tally, stop, task, started: Instant::now() }
+    }
+
+    /// Rows acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.tally.lock().unwrap().acknowledged.len()
+    }
+
+    /// Longest gap so far, the one that lasts included; counting starts anew.
+    pub fn take_gap(&self) -> Duration {
+        let mut tally = self.tally.lock().unwrap();
+        let open = tally.last.map(|last| last.elapsed()).unwrap_or_default();
+        std::mem::take(&mut tally.longest_gap).max(open)
+    }
+
+    /// Waits until so many more rows are acknowledged.
+    pub async fn more(&self, rows: usize) {
+        let (goal, started) = (self.acknowledged() + rows, Instant::now());
+        while self.acknowledged() < goal {
+            assert!(started.elapsed() < Duration::from_secs(60), "the writer is stuck for 60 s");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the writer; what became of its rows.
+    pub async fn stop(self) -> Tally {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        let mut tally = self.tally.lock().unwrap().clone();
+        tally.elapsed = self.started.elapsed();
+        let (rate, rows) = (tally.rate(), tally.acknowledged.len());
+        assert!(rate >= FLOOR, "{rows} rows at {rate:.0}/s: under {FLOOR} rows/s tests nothing");
+        tally
+    }
+}
+
+async fn write(address: String, from: i64, tally: Arc<Mutex<Tally>>, stop: CancellationToken) {
+    let mut connection = None;
+    for n in from.. {
+        if stop.is_cancelled() {
+            return;
+        }
+        let inserted = insert(&mut connection, &address, n).await;
+        let mut tally = tally.lock().unwrap();
+        match inserted {
+            Ok(()) => tally.acknowledge(n),
+            Err(e) if e.outcome() == Outcome::Unknown => tally.unknown.push(n),
+            Err(_) => tally.failed.push(n),
+        }
+        drop(tally);
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+/// One row; after an error the next row goes over a new connection.
+async fn insert(kept: &mut Option<Connection>, address: &str, n: i64) -> Result<(), Error> {
+    let connection = match kept.take() {
+        Some(connection) => connection,
+        None => connect(address).await?,
+    };
+    connection.exec_sql("INSERT INTO ledger VALUES (?)", &params![n]).await?;
+    *kept = Some(connection);
+    Ok(())
+}
