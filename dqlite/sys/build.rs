@@ -7,7 +7,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=DQLITE_LIB_DIR");
     println!("cargo:rerun-if-changed=libdqlite/build.sh");
     let Some(lib) = library_dir() else {
-        if let Err(e) = pkg_config::Config::new().atleast_version("1.18.7").probe("dqlite") {
+        if let Err(e) = pkg_config::Config::new()
+            .atleast_version("1.18.7")
+            .probe("dqlite")
+        {
             panic!(
                 "libdqlite is not built: run dqlite/sys/libdqlite/build.sh, or set DQLITE_LIB_DIR ({e})"
             );
@@ -28,7 +31,10 @@ fn library_dir() -> Option<PathBuf> {
     if let Ok(dir) = env::var("DQLITE_LIB_DIR") {
         return Some(PathBuf::from(dir));
     }
-    let out = Command::new("libdqlite/build.sh").arg("--path").output().ok()?;
+    let out = Command::new("libdqlite/build.sh")
+        .arg("--path")
+        .output()
+        .ok()?;
     let dir = PathBuf::from(String::from_utf8(out.stdout).ok()?.trim()).join("lib");
     dir.join("libdqlite.a").exists().then_some(dir)
 }
@@ -37,9 +43,18 @@ fn library_dir() -> Option<PathBuf> {
 /// Debian keeps their archives in the compiler's own directory, which cargo does not search.
 fn link_static(name: &str) {
     let file = format!("lib{name}.a");
-    let found = Command::new("cc").arg(format!("-print-file-name={file}")).output();
-    let path = found.ok().and_then(|out| String::from_utf8(out.stdout).ok()).map(PathBuf::from);
-    match path.as_deref().and_then(|p| p.parent()).filter(|dir| dir.is_absolute()) {
+    let found = Command::new("cc")
+        .arg(format!("-print-file-name={file}"))
+        .output();
+    let path = found
+        .ok()
+        .and_then(|out| String::from_utf8(out.stdout).ok())
+        .map(PathBuf::from);
+    match path
+        .as_deref()
+        .and_then(|p| p.parent())
+        .filter(|dir| dir.is_absolute())
+    {
         Some(dir) => println!("cargo:rustc-link-search=native={}", dir.display()),
         None => panic!("{file} is missing: run e2e/setup/packages.sh build"),
     }

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the project needs: to build libdqlite, and to run and test a
-# local Kubernetes. Does nothing when they are all there.
+# Installs the Debian packages that the project needs: to build libdqlite (`build`), to generate its
+# bindings too (`bindings`), or to run a local Kubernetes (default). Nothing when they are all there.
 . "$(dirname "$0")/common.sh"
 
 BUILD="build-essential pkg-config autoconf automake libtool libuv1-dev libsqlite3-dev liblz4-dev libxxhash-dev git ca-certificates curl"
 LOCAL="containerd runc containernetworking-plugins iptables iproute2 busybox-static buildah openssl procps conntrack"
-[ "${1:-}" = build ] && LOCAL=
+BINDINGS="libclang-14-dev"
+case ${1:-all} in
+build) LOCAL='' BINDINGS='' ;;
+bindings) LOCAL='' ;;
+all) BINDINGS='' ;;
+esac
 
 missing=
-for p in $BUILD $LOCAL; do
+for p in $BUILD $LOCAL $BINDINGS; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
 done
 [ -z "$missing" ] && exit 0

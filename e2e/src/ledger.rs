@@ -37,15 +37,31 @@ async fn look(address: &str, tallies: &[Tally]) -> anyhow::Result<()> {
     }
     let mut allowed = 0;
     for tally in tallies {
-        let lost: Vec<_> =
-            tally.acknowledged.iter().filter(|n| !seen.contains_key(n)).take(10).collect();
+        let lost: Vec<_> = tally
+            .acknowledged
+            .iter()
+            .filter(|n| !seen.contains_key(n))
+            .take(10)
+            .collect();
         ensure!(lost.is_empty(), "acknowledged rows are lost: {lost:?}");
-        let ghosts: Vec<_> = tally.failed.iter().filter(|n| seen.contains_key(n)).collect();
+        let ghosts: Vec<_> = tally
+            .failed
+            .iter()
+            .filter(|n| seen.contains_key(n))
+            .collect();
         ensure!(ghosts.is_empty(), "rows that failed are there: {ghosts:?}");
-        let unknown = tally.unknown.iter().filter(|n| seen.contains_key(n)).count();
+        let unknown = tally
+            .unknown
+            .iter()
+            .filter(|n| seen.contains_key(n))
+            .count();
         allowed += tally.acknowledged.len() + unknown;
     }
-    ensure!(seen.len() == allowed, "{} rows that nobody wrote", seen.len() - allowed);
+    ensure!(
+        seen.len() == allowed,
+        "{} rows that nobody wrote",
+        seen.len() - allowed
+    );
     Ok(())
 }
 
@@ -60,7 +76,9 @@ async fn rows(address: &str) -> anyhow::Result<Vec<i64>> {
     let database = rusqlite::Connection::open(dir.path().join(DATABASE))?;
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     ensure!(verdict == "ok", "integrity_check: {verdict}");
-    let mut statement = database.prepare("SELECT n FROM ledger").context("no ledger yet")?;
+    let mut statement = database
+        .prepare("SELECT n FROM ledger")
+        .context("no ledger yet")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -11,7 +11,11 @@
 //! Tests are in `tests/`: `clusters.rs` side by side, `alone.rs` one at a time, since its tests stop
 //! the operator or count requests.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails should panic"
+)]
 
 pub mod ledger;
 pub mod prober;

@@ -49,7 +49,12 @@ impl Prober {
         let (targets, heard): (Arc<Mutex<Targets>>, Arc<Mutex<Heard>>) = Default::default();
         let stop = CancellationToken::new();
         let task = tokio::spawn(probe(targets.clone(), heard.clone(), known, stop.clone()));
-        Self { targets, heard, stop, task }
+        Self {
+            targets,
+            heard,
+            stop,
+            task,
+        }
     }
 
     pub async fn stop(self) -> Heard {
@@ -83,7 +88,9 @@ async fn ask(pod: String, wiped: bool, heard: Arc<Mutex<Heard>>, known: BTreeSet
         request_timeout: Duration::from_millis(500),
         ..Options::default()
     };
-    let Ok(connection) = Connection::dial(&pod, &options).await else { return };
+    let Ok(connection) = Connection::dial(&pod, &options).await else {
+        return;
+    };
     if let Ok(leader) = connection.leader().await {
         let mut heard = heard.lock().unwrap();
         heard.answers += 1;
@@ -97,7 +104,10 @@ async fn ask(pod: String, wiped: bool, heard: Arc<Mutex<Heard>>, known: BTreeSet
     }
     if wiped
         && connection.open(crate::writer::DATABASE).await.is_ok()
-        && connection.exec_sql("INSERT INTO ledger VALUES (?)", &params![-1]).await.is_ok()
+        && connection
+            .exec_sql("INSERT INTO ledger VALUES (?)", &params![-1])
+            .await
+            .is_ok()
     {
         heard.lock().unwrap().acknowledged_by_wiped += 1;
     }

@@ -34,7 +34,9 @@ impl Provider {
         match env::var("E2E_PROVIDER").as_deref() {
             Ok("kind") => Self::Kind,
             Ok("given") => Self::Given,
-            _ => Self::Local { name: env::var("E2E_CLUSTER").unwrap_or_else(|_| "test".into()) },
+            _ => Self::Local {
+                name: env::var("E2E_CLUSTER").unwrap_or_else(|_| "test".into()),
+            },
         }
     }
 
@@ -60,7 +62,11 @@ impl Provider {
             }
             Self::Given => anyhow::bail!("no shell on nodes of a given cluster"),
         };
-        let out = command.stderr(Stdio::piped()).output().await.context("cannot start")?;
+        let out = command
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .context("cannot start")?;
         let stderr = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.success(), "on {node}: {script}: {stderr}");
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())

@@ -24,14 +24,23 @@ impl Line {
         Self {
             acknowledged: tallies.iter().map(|t| t.acknowledged.len()).sum(),
             unknown: tallies.iter().map(|t| t.unknown.len()).sum(),
-            longest_gap: tallies.iter().map(|t| t.longest_gap).max().unwrap_or_default(),
+            longest_gap: tallies
+                .iter()
+                .map(|t| t.longest_gap)
+                .max()
+                .unwrap_or_default(),
             note: String::new(),
         }
     }
 
     /// Writes the line; the rows were compared before, so none is lost.
     pub fn write(&self, test: &str) {
-        let Self { acknowledged, unknown, longest_gap, note } = self;
+        let Self {
+            acknowledged,
+            unknown,
+            longest_gap,
+            note,
+        } = self;
         let gap = longest_gap.as_secs_f64();
         let line = format!("| {test} | {acknowledged} | {unknown} | 0 | {gap:.2} s | {note} |\n");
         println!("{line}");
@@ -50,11 +59,20 @@ pub fn keep(test: &str, namespace: &str) {
     let pods = "for p in $(kubectl -n NS get pods -o name); do echo \"== $p\"; \
                 kubectl -n NS logs --timestamps --prefix $p; kubectl -n NS logs -p $p; done";
     for (file, script) in [
-        ("objects.yaml", "kubectl -n NS get dq,sts,pvc,pod,svc,pdb,cm -o yaml"),
+        (
+            "objects.yaml",
+            "kubectl -n NS get dq,sts,pvc,pod,svc,pdb,cm -o yaml",
+        ),
         ("describe.txt", "kubectl -n NS describe dq,sts,pvc,pod"),
-        ("events.txt", "kubectl -n NS get events --sort-by=.lastTimestamp"),
+        (
+            "events.txt",
+            "kubectl -n NS get events --sort-by=.lastTimestamp",
+        ),
         ("pods.log", pods),
-        ("operator.log", "kubectl -n dqlite-system logs deployment/dqlite-operator --since=15m"),
+        (
+            "operator.log",
+            "kubectl -n dqlite-system logs deployment/dqlite-operator --since=15m",
+        ),
     ] {
         let script = script.replace("NS", namespace);
         if let Ok(out) = Command::new("bash").args(["-c", &script]).output() {

@@ -31,6 +31,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    fn note(&mut self, n: i64, inserted: Result<(), Error>) {
+        match inserted {
+            Ok(()) => self.acknowledge(n),
+            Err(e) if e.outcome() == Outcome::Unknown => self.unknown.push(n),
+            Err(_) => self.failed.push(n),
+        }
+    }
+
     fn acknowledge(&mut self, n: i64) {
         let now = Instant::now();
         if let Some(last) = self.last.replace(now) {
@@ -79,7 +87,9 @@ pub async fn create_table(address: &str) -> anyhow::Result<()> {
     loop {
         let made = async {
             let connection = connect(address).await?;
-            connection.exec_sql("CREATE TABLE IF NOT EXISTS ledger (n INTEGER)", &[]).await
+            connection
+                .exec_sql("CREATE TABLE IF NOT EXISTS ledger (n INTEGER)", &[])
+                .await
         };
         match made.await {
             Ok(_) => return Ok(()),
@@ -92,9 +102,17 @@ pub async fn create_table(address: &str) -> anyhow::Result<()> {
 impl Writer {
     /// Writes rows `from`, `from + 1`, … through the leader port at `address` until it is stopped.
     pub fn start(address: &str, from: i64) -> Self {
-        let (tally, stop) = (Arc::new(Mutex::new(Tally::default())), CancellationToken::new());
+        let (tally, stop) = (
+            Arc::new(Mutex::new(Tally::default())),
+            CancellationToken::new(),
+        );
         let task = tokio::spawn(write(address.to_owned(), from, tally.clone(), stop.clone()));
-        Self { tally, stop, task, started: Instant::now() }
+        Self {
+            tally,
+            stop,
+            task,
+            started: Instant::now(),
+        }
     }
 
     /// Rows acknowledged so far.
@@ -113,7 +131,10 @@ impl Writer {
     pub async fn more(&self, rows: usize) {
         let (goal, started) = (self.acknowledged() + rows, Instant::now());
         while self.acknowledged() < goal {
-            assert!(started.elapsed() < Duration::from_secs(60), "the writer is stuck for 60 s");
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "the writer is stuck for 60 s"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -125,7 +146,10 @@ impl Writer {
         let mut tally = self.tally.lock().unwrap().clone();
         tally.elapsed = self.started.elapsed();
         let (rate, rows) = (tally.rate(), tally.acknowledged.len());
-        assert!(rate >= FLOOR, "{rows} rows at {rate:.0}/s: under {FLOOR} rows/s tests nothing");
+        assert!(
+            rate >= FLOOR,
+            "{rows} rows at {rate:.0}/s: under {FLOOR} rows/s tests nothing"
+        );
         tally
     }
 }
@@ -137,13 +161,7 @@ async fn write(address: String, from: i64, tally: Arc<Mutex<Tally>>, stop: Cance
             return;
         }
         let inserted = insert(&mut connection, &address, n).await;
-        let mut tally = tally.lock().unwrap();
-        match inserted {
-            Ok(()) => tally.acknowledge(n),
-            Err(e) if e.outcome() == Outcome::Unknown => tally.unknown.push(n),
-            Err(_) => tally.failed.push(n),
-        }
-        drop(tally);
+        tally.lock().unwrap().note(n, inserted);
         tokio::time::sleep(PACE).await;
     }
 }
@@ -154,7 +172,9 @@ async fn insert(kept: &mut Option<Connection>, address: &str, n: i64) -> Result<
         Some(connection) => connection,
         None => connect(address).await?,
     };
-    connection.exec_sql("INSERT INTO ledger VALUES (?)", &params![n]).await?;
+    connection
+        .exec_sql("INSERT INTO ledger VALUES (?)", &params![n])
+        .await?;
     *kept = Some(connection);
     Ok(())
 }

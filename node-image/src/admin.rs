@@ -26,7 +26,10 @@ struct Admin {
 }
 
 pub fn router(member: Arc<Member>, token: &str) -> Router {
-    let admin = Admin { member, token: token.trim().into() };
+    let admin = Admin {
+        member,
+        token: token.trim().into(),
+    };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/found", post(found))
@@ -39,7 +42,11 @@ pub fn router(member: Arc<Member>, token: &str) -> Router {
 /// The caller knows the token, and means this very pod.
 async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let header = |headers: &HeaderMap, name: &str| {
-        headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     };
     let given = header(request.headers(), TOKEN_HEADER);
     let given = given.strip_prefix("Bearer ").unwrap_or_default();

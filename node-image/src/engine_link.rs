@@ -10,7 +10,9 @@ use tokio::net::UnixStream;
 
 /// Opens a connection to the engine that listens on `socket` (`@name`).
 pub fn connect(socket: &str) -> io::Result<UnixStream> {
-    let name = socket.strip_prefix('@').ok_or(io::ErrorKind::InvalidInput)?;
+    let name = socket
+        .strip_prefix('@')
+        .ok_or(io::ErrorKind::InvalidInput)?;
     let address = net::SocketAddr::from_abstract_name(name)?;
     let stream = net::UnixStream::connect_addr(&address)?;
     stream.set_nonblocking(true)?;
@@ -21,6 +23,9 @@ pub fn connect(socket: &str) -> io::Result<UnixStream> {
 pub fn client(socket: &str, options: &Options) -> Result<Connection, dqlite_client::Error> {
     match connect(socket) {
         Ok(stream) => Ok(Connection::over(stream, options)),
-        Err(source) => Err(dqlite_client::Error::Connect { address: socket.to_owned(), source }),
+        Err(source) => Err(dqlite_client::Error::Connect {
+            address: socket.to_owned(),
+            source,
+        }),
     }
 }

@@ -32,7 +32,10 @@ async fn livez(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.pulse.silence() < PATIENCE {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the engine does not answer\n",
+        )
     }
 }
 
@@ -41,7 +44,10 @@ async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.member.status().ready {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not part of a cluster with a leader\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not part of a cluster with a leader\n",
+        )
     }
 }
 

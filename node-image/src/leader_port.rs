@@ -83,9 +83,15 @@ async fn ask_voters(member: &Member, view: &View) -> Option<u64> {
 }
 
 async fn pass_on(member: &Member, leader: &node_api::Member) -> io::Result<TcpStream> {
-    let host = leader.address.rsplit_once(':').map_or(leader.address.as_str(), |(host, _)| host);
+    let host = leader
+        .address
+        .rsplit_once(':')
+        .map_or(leader.address.as_str(), |(host, _)| host);
     let address = format!("{host}:{LEADER_PORT}");
-    let mut stream = member.peers.open(&address, leader.id, Caller::Forwarded).await?;
+    let mut stream = member
+        .peers
+        .open(&address, leader.id, Caller::Forwarded)
+        .await?;
     stream.write_all(&PROTOCOL_VERSION.to_le_bytes()).await?;
     Ok(stream)
 }

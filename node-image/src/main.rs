@@ -47,8 +47,7 @@ const DRAIN: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info".into()),
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
         )
         .json()
         .init();
@@ -56,7 +55,10 @@ fn main() -> ExitCode {
     if std::env::var_os("UV_THREADPOOL_SIZE").is_none() {
         tracing::warn!("UV_THREADPOOL_SIZE is unset: with 4 threads, dead peers can stall writes");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => {
             tracing::error!("cannot start: {e}");
@@ -81,7 +83,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("cannot read {}", settings.token_file.display()))?;
     let bind = async |port| {
         let address = settings.listen_on(port);
-        TcpListener::bind(&address).await.with_context(|| format!("cannot listen on {address}"))
+        TcpListener::bind(&address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))
     };
     let listeners = (
         bind(node_api::FRONT_PORT).await?,
@@ -102,8 +106,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         metrics,
         limits: front.limits.clone(),
     };
-    tokio::spawn(front.clone().listen(listeners.0, Port::Front, closing.clone()));
-    tokio::spawn(front.clone().listen(listeners.1, Port::Leader, closing.clone()));
+    tokio::spawn(
+        front
+            .clone()
+            .listen(listeners.0, Port::Front, closing.clone()),
+    );
+    tokio::spawn(
+        front
+            .clone()
+            .listen(listeners.1, Port::Leader, closing.clone()),
+    );
     let admin = axum::serve(listeners.2, admin::router(member.clone(), &token));
     let health = axum::serve(listeners.3, health::router(health));
 

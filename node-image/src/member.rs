@@ -61,12 +61,22 @@ impl Member {
             peers: Peers::new(settings.cluster.clone(), engine_seen),
             status,
             engine,
-            own: Mutex::new(Own { volume, content, engine: None }),
+            own: Mutex::new(Own {
+                volume,
+                content,
+                engine: None,
+            }),
             settings,
         });
         tracing::info!(phase = ?member.status.borrow().phase, "volume taken");
         let mut own = member.own.lock().await;
-        if !matches!(own.content, Content::Member(Identity { phase: Phase::Founding, .. })) {
+        if !matches!(
+            own.content,
+            Content::Member(Identity {
+                phase: Phase::Founding,
+                ..
+            })
+        ) {
             member.run_engine(&mut own).await?;
         }
         drop(own);
@@ -102,7 +112,9 @@ impl Member {
             return Ok(());
         }
         let (id, address) = (self.settings.id, self.settings.address.clone());
-        self.create(own, identity, move |dir| Ok(dqlite_engine::found(dir, id, &address)?))?;
+        self.create(own, identity, move |dir| {
+            Ok(dqlite_engine::found(dir, id, &address)?)
+        })?;
         tracing::info!("founded a cluster; no client is let in yet");
         Ok(())
     }
@@ -110,7 +122,10 @@ impl Member {
     /// Makes a member that waits to be added to the cluster.
     pub async fn join(&self) -> anyhow::Result<()> {
         let own = &mut *self.own.lock().await;
-        if let Content::Member(Identity { phase: Phase::Joining | Phase::Seeded, .. }) = own.content
+        if let Content::Member(Identity {
+            phase: Phase::Joining | Phase::Seeded,
+            ..
+        }) = own.content
         {
             return Ok(());
         }
@@ -155,7 +170,14 @@ impl Member {
     }
 
     fn record_seeded(&self, mut own: MutexGuard<'_, Own>) {
-        let Own { volume, content: Content::Member(identity), .. } = &mut *own else { return };
+        let Own {
+            volume,
+            content: Content::Member(identity),
+            ..
+        } = &mut *own
+        else {
+            return;
+        };
         if identity.phase != Phase::Joining {
             return;
         }
@@ -200,7 +222,10 @@ impl Member {
         let config = Config::new(s.id, &s.address, own.volume.directory())
             .latency(s.latency())
             .busy_timeout(BUSY_TIMEOUT)
-            .snapshot(Snapshot { threshold: s.snapshot_threshold, trailing: s.snapshot_trailing })
+            .snapshot(Snapshot {
+                threshold: s.snapshot_threshold,
+                trailing: s.snapshot_trailing,
+            })
             .connect(self.peers.for_engine(Handle::current()));
         let engine = tokio::task::spawn_blocking(|| config.start()).await??;
         tracing::info!(id = s.id, "engine started");
@@ -223,7 +248,9 @@ impl Member {
 fn reported(content: &Content) -> node_api::Phase {
     match content {
         Content::Empty => node_api::Phase::Empty,
-        Content::Unfit(reason) => node_api::Phase::Refused { reason: reason.clone() },
+        Content::Unfit(reason) => node_api::Phase::Refused {
+            reason: reason.clone(),
+        },
         Content::Member(identity) => match identity.phase {
             Phase::Founding => node_api::Phase::Founding,
             Phase::Open => node_api::Phase::Open,

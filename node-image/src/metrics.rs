@@ -34,12 +34,36 @@ impl Metrics {
         let (leader, voter, ready) = (Gauge::default(), Gauge::default(), Gauge::default());
         let members = Gauge::default();
         registry.register("refused", "What the front refused", Family::clone(&refused));
-        registry.register("connections", "Open connections", Gauge::clone(&connections));
+        registry.register(
+            "connections",
+            "Open connections",
+            Gauge::clone(&connections),
+        );
         registry.register("leader", "1 while this member leads", Gauge::clone(&leader));
-        registry.register("voter", "1 while this member has a vote", Gauge::clone(&voter));
-        registry.register("ready", "1 while this member is ready", Gauge::clone(&ready));
-        registry.register("members", "Members in its configuration", Gauge::clone(&members));
-        Arc::new(Self { registry, refused, connections, leader, voter, ready, members })
+        registry.register(
+            "voter",
+            "1 while this member has a vote",
+            Gauge::clone(&voter),
+        );
+        registry.register(
+            "ready",
+            "1 while this member is ready",
+            Gauge::clone(&ready),
+        );
+        registry.register(
+            "members",
+            "Members in its configuration",
+            Gauge::clone(&members),
+        );
+        Arc::new(Self {
+            registry,
+            refused,
+            connections,
+            leader,
+            voter,
+            ready,
+            members,
+        })
     }
 
     pub fn refused(&self, reason: &'static str) {
@@ -52,7 +76,9 @@ impl Metrics {
         let view = status.engine.unwrap_or_default();
         self.connections.set(limits.count() as i64);
         self.leader.set(i64::from(view.leader == Some(status.id)));
-        self.voter.set(i64::from(view.role_of(status.id) == Some(node_api::Role::Voter)));
+        self.voter.set(i64::from(
+            view.role_of(status.id) == Some(node_api::Role::Voter),
+        ));
         self.ready.set(i64::from(status.ready));
         self.members.set(view.members.len() as u64);
         let mut text = String::new();

@@ -13,13 +13,7 @@ use dqlite_client::{
     Connection, Options,
     proxy::{Caller, ProxyHeader},
 };
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    runtime::Handle,
-    sync::watch,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::watch, time::timeout};
 
 use crate::engine_link;
 
@@ -36,7 +30,11 @@ pub struct Peers {
 
 impl Peers {
     pub fn new(cluster: String, engine: watch::Receiver<Option<String>>) -> Arc<Self> {
-        Arc::new(Self { cluster, engine, ids: Mutex::default() })
+        Arc::new(Self {
+            cluster,
+            engine,
+            ids: Mutex::default(),
+        })
     }
 
     /// Takes over what the engine's configuration says. An address belongs to one id for ever, so
@@ -51,7 +49,11 @@ impl Peers {
     }
 
     fn known(&self, address: &str) -> Option<u64> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(address).copied()
+        self.ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(address)
+            .copied()
     }
 
     /// The id behind an address. The engine may dial a member that it was just told of.
@@ -61,15 +63,19 @@ impl Peers {
         }
         let socket = self.engine.borrow().clone();
         let socket = socket.ok_or_else(|| io::Error::other("the engine does not run yet"))?;
-        let engine =
-            engine_link::client(&socket, &Options::default()).map_err(io::Error::other)?;
+        let engine = engine_link::client(&socket, &Options::default()).map_err(io::Error::other)?;
         let members = engine.cluster().await.map_err(io::Error::other)?;
         self.learn(members.iter().map(|m| (m.address.as_str(), m.id)));
-        self.known(address).ok_or_else(|| io::Error::other(format!("{address} is no member")))
+        self.known(address)
+            .ok_or_else(|| io::Error::other(format!("{address} is no member")))
     }
 
     fn header(&self, target: u64, caller: Caller) -> ProxyHeader {
-        ProxyHeader { cluster: self.cluster.clone(), target, caller }
+        ProxyHeader {
+            cluster: self.cluster.clone(),
+            target,
+            caller,
+        }
     }
 
     /// A connection to a member's front, to ask it questions.
@@ -96,7 +102,9 @@ impl Peers {
             let id = self.id_of(address).await?;
             self.open(address, id, Caller::Member).await
         });
-        dialled.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        dialled
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The function by which the engine reaches its peers.

@@ -61,6 +61,10 @@ impl Settings {
 
     /// Where one of the four ports listens; `default` is its usual number.
     pub fn listen_on(&self, default: u16) -> String {
-        format!("{}:{}", self.listen, self.base_port + (default - node_api::FRONT_PORT))
+        format!(
+            "{}:{}",
+            self.listen,
+            self.base_port + (default - node_api::FRONT_PORT)
+        )
     }
 }

@@ -41,7 +41,13 @@ async fn try_all(member: &Member) -> Option<u64> {
                 Err(e) => tracing::warn!(candidate = candidate.id, "transfer failed: {e}"),
             }
         }
-        if view.members.iter().filter(|m| m.role == Role::Voter).count() < 2 {
+        if view
+            .members
+            .iter()
+            .filter(|m| m.role == Role::Voter)
+            .count()
+            < 2
+        {
             return None;
         }
         sleep(Duration::from_millis(50)).await;
@@ -52,9 +58,18 @@ async fn try_all(member: &Member) -> Option<u64> {
 async fn live_voters(member: &Member, view: &View) -> Vec<node_api::Member> {
     let me = member.settings.id;
     let mut live = Vec::new();
-    for other in view.members.iter().filter(|m| m.id != me && m.role == Role::Voter) {
+    for other in view
+        .members
+        .iter()
+        .filter(|m| m.id != me && m.role == Role::Voter)
+    {
         let follows = timeout(ANSWER, async {
-            member.peers.ask(&other.address, other.id).await?.leader().await
+            member
+                .peers
+                .ask(&other.address, other.id)
+                .await?
+                .leader()
+                .await
         });
         if let Ok(Ok(Some(leader))) = follows.await
             && leader.id == me
@@ -68,7 +83,11 @@ async fn live_voters(member: &Member, view: &View) -> Vec<node_api::Member> {
 async fn wait_for_successor(member: &Member, view: &View) -> Option<u64> {
     let me = member.settings.id;
     loop {
-        for other in view.members.iter().filter(|m| m.id != me && m.role == Role::Voter) {
+        for other in view
+            .members
+            .iter()
+            .filter(|m| m.id != me && m.role == Role::Voter)
+        {
             if let Ok(connection) = member.peers.ask(&other.address, other.id).await
                 && let Ok(Some(leader)) = connection.leader().await
                 && leader.id != me

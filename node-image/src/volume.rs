@@ -79,7 +79,10 @@ impl Volume {
             fs::TryLockError::WouldBlock => io::Error::other("another process has the volume"),
             fs::TryLockError::Error(e) => e,
         })?;
-        let volume = Self { root: root.to_owned(), _lock: lock };
+        let volume = Self {
+            root: root.to_owned(),
+            _lock: lock,
+        };
         remove_if_there(&volume.scratch())?;
         Ok(volume)
     }
@@ -110,18 +113,24 @@ impl Volume {
                 Err(e) => return Ok(Content::Unfit(format!("{IDENTITY} is damaged: {e}"))),
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Ok(Content::Unfit(format!("a data directory without {IDENTITY}")));
+                return Ok(Content::Unfit(format!(
+                    "a data directory without {IDENTITY}"
+                )));
             }
             Err(e) => return Err(e),
         };
         let expected = Identity::expected(settings, found.phase);
         if found != expected {
             let (found, expected) = (label(&found), label(&expected));
-            return Ok(Content::Unfit(format!("the disk is of {found}, the pod of {expected}")));
+            return Ok(Content::Unfit(format!(
+                "the disk is of {found}, the pod of {expected}"
+            )));
         }
         // Before it is seeded a member has no term yet, and so no metadata.
         if found.phase != Phase::Joining && !has_metadata(&dir)? {
-            return Ok(Content::Unfit("the engine's metadata is missing or damaged".into()));
+            return Ok(Content::Unfit(
+                "the engine's metadata is missing or damaged".into(),
+            ));
         }
         Ok(Content::Member(found))
     }
@@ -147,7 +156,10 @@ impl Volume {
 
     /// Records the next phase.
     pub fn advance(&self, identity: &mut Identity, phase: Phase) -> io::Result<()> {
-        let next = Identity { phase, ..identity.clone() };
+        let next = Identity {
+            phase,
+            ..identity.clone()
+        };
         write_identity(&self.directory(), &next)?;
         *identity = next;
         Ok(())
@@ -155,7 +167,10 @@ impl Volume {
 }
 
 fn label(i: &Identity) -> String {
-    format!("{} (id {}, {}, cluster {}, PVC {})", i.member, i.id, i.address, i.cluster, i.pvc_uid)
+    format!(
+        "{} (id {}, {}, cluster {}, PVC {})",
+        i.member, i.id, i.address, i.cluster, i.pvc_uid
+    )
 }
 
 fn write_identity(dir: &Path, identity: &Identity) -> io::Result<()> {
@@ -213,14 +228,22 @@ mod tests {
 
     fn settings(pvc: &str) -> Settings {
         Settings::parse_from([
-            "dqlite-node", "--cluster=c1", "--member=demo-1", "--id=77", "--address=demo-1:9001",
-            &format!("--pvc-uid={pvc}"), "--pod-uid=p", "--leader-address=l:9002",
+            "dqlite-node",
+            "--cluster=c1",
+            "--member=demo-1",
+            "--id=77",
+            "--address=demo-1:9001",
+            &format!("--pvc-uid={pvc}"),
+            "--pod-uid=p",
+            "--leader-address=l:9002",
         ])
     }
 
     fn found(volume: &Volume, settings: &Settings) -> anyhow::Result<()> {
         let identity = Identity::expected(settings, Phase::Founding);
-        volume.create(&identity, |dir| Ok(dqlite_engine::found(dir, 77, "demo-1:9001")?))
+        volume.create(&identity, |dir| {
+            Ok(dqlite_engine::found(dir, 77, "demo-1:9001")?)
+        })
     }
 
     #[test]
@@ -231,10 +254,19 @@ mod tests {
         assert_eq!(volume.content(&settings).unwrap(), Content::Empty);
         found(&volume, &settings).unwrap();
         let mut identity = Identity::expected(&settings, Phase::Founding);
-        assert_eq!(volume.content(&settings).unwrap(), Content::Member(identity.clone()));
-        assert!(found(&volume, &settings).is_err(), "never founded over what is there");
+        assert_eq!(
+            volume.content(&settings).unwrap(),
+            Content::Member(identity.clone())
+        );
+        assert!(
+            found(&volume, &settings).is_err(),
+            "never founded over what is there"
+        );
         volume.advance(&mut identity, Phase::Open).unwrap();
-        assert_eq!(volume.content(&settings).unwrap(), Content::Member(identity));
+        assert_eq!(
+            volume.content(&settings).unwrap(),
+            Content::Member(identity)
+        );
     }
 
     /// Rule S2: cut short at any point before the rename, a founding leaves nothing that starts.
@@ -258,8 +290,15 @@ mod tests {
             assert!(dir.path().join("new").exists());
             drop(volume);
             let volume = Volume::open(dir.path()).unwrap();
-            assert!(!dir.path().join("new").exists(), "cut {cut}: scratch is deleted at start");
-            assert_eq!(volume.content(&settings).unwrap(), Content::Empty, "cut {cut}");
+            assert!(
+                !dir.path().join("new").exists(),
+                "cut {cut}: scratch is deleted at start"
+            );
+            assert_eq!(
+                volume.content(&settings).unwrap(),
+                Content::Empty,
+                "cut {cut}"
+            );
         }
     }
 

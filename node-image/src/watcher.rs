@@ -28,11 +28,15 @@ pub struct Pulse {
 
 impl Pulse {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), answered_ms: AtomicU64::new(0) })
+        Arc::new(Self {
+            start: Instant::now(),
+            answered_ms: AtomicU64::new(0),
+        })
     }
 
     fn beat(&self) {
-        self.answered_ms.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.answered_ms
+            .store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Time since the last answer, or since the start.
@@ -60,12 +64,14 @@ pub async fn run(member: Arc<Member>, pulse: Arc<Pulse>) -> anyhow::Error {
         let view = look(&mut connection, &socket).await;
         if let Some(view) = &view {
             pulse.beat();
-            member.peers.learn(view.members.iter().map(|m| (m.address.as_str(), m.id)));
+            member
+                .peers
+                .learn(view.members.iter().map(|m| (m.address.as_str(), m.id)));
         }
         let id = member.settings.id;
-        let leaderless = view.as_ref().is_some_and(|v| {
-            v.role_of(id) == Some(node_api::Role::Voter) && v.leader.is_none()
-        });
+        let leaderless = view
+            .as_ref()
+            .is_some_and(|v| v.role_of(id) == Some(node_api::Role::Voter) && v.leader.is_none());
         member.observe(view.clone()).await;
         match (leaderless, leaderless_since, view) {
             (false, ..) => leaderless_since = None,
@@ -83,8 +89,10 @@ pub async fn run(member: Arc<Member>, pulse: Arc<Pulse>) -> anyhow::Error {
 
 async fn look(connection: &mut Option<Connection>, socket: &str) -> Option<View> {
     if connection.as_ref().is_none_or(Connection::is_closed) {
-        let options =
-            Options { request_timeout: Duration::from_secs(2), ..Options::default() };
+        let options = Options {
+            request_timeout: Duration::from_secs(2),
+            ..Options::default()
+        };
         *connection = engine_link::client(socket, &options).ok();
     }
     let view = view(connection.as_ref()?).await;
@@ -107,21 +115,34 @@ pub async fn view(connection: &Connection) -> Result<View, Error> {
             Some(Role::Spare) | None => node_api::Role::Spare,
         },
     });
-    Ok(View { leader, members: members.collect() })
+    Ok(View {
+        leader,
+        members: members.collect(),
+    })
 }
 
 /// Whether another voter names a leader that lists this member as voter. An engine can be dead
 /// behind an open port, with no sign but this; no leader alone is no reason to end.
 async fn left_behind(member: &Member, own: &View) -> bool {
     let id = member.settings.id;
-    for other in own.members.iter().filter(|m| m.id != id && m.role == node_api::Role::Voter) {
-        let Ok(connection) = member.peers.ask(&other.address, other.id).await else { continue };
-        let Ok(Some(leader)) = connection.leader().await else { continue };
-        let Ok(connection) = member.peers.ask(&leader.address, leader.id).await else { continue };
-        let Ok(leaders) = view(&connection).await else { continue };
-        if leaders.leader == Some(leader.id)
-            && leaders.role_of(id) == Some(node_api::Role::Voter)
-        {
+    for other in own
+        .members
+        .iter()
+        .filter(|m| m.id != id && m.role == node_api::Role::Voter)
+    {
+        let Ok(connection) = member.peers.ask(&other.address, other.id).await else {
+            continue;
+        };
+        let Ok(Some(leader)) = connection.leader().await else {
+            continue;
+        };
+        let Ok(connection) = member.peers.ask(&leader.address, leader.id).await else {
+            continue;
+        };
+        let Ok(leaders) = view(&connection).await else {
+            continue;
+        };
+        if leaders.leader == Some(leader.id) && leaders.role_of(id) == Some(node_api::Role::Voter) {
             return true;
         }
     }

@@ -33,7 +33,9 @@ impl<K> Object for K where
 
 /// Makes an object that must not exist. Another's under this name is left alone.
 pub async fn create<K: Object>(client: &kube::Client, object: &K) -> kube::Result<K> {
-    api(client, object.meta()).create(&PostParams::default(), object).await
+    api(client, object.meta())
+        .create(&PostParams::default(), object)
+        .await
 }
 
 /// Brings an object that exists up to date; `uid` is the one that was seen.
@@ -51,7 +53,9 @@ pub async fn replace<K: Object>(client: &kube::Client, object: &K, seen: &K) -> 
     let mut object = object.clone();
     object.meta_mut().uid = seen.uid();
     object.meta_mut().resource_version = seen.resource_version();
-    api(client, object.meta()).replace(&object.name_any(), &PostParams::default(), &object).await
+    api(client, object.meta())
+        .replace(&object.name_any(), &PostParams::default(), &object)
+        .await
 }
 
 /// Deletes the very version that was seen; one that is gone already is as good.
@@ -64,7 +68,10 @@ pub async fn delete<K: Object>(client: &kube::Client, seen: &K) -> kube::Result<
         propagation_policy: Some(PropagationPolicy::Background),
         ..DeleteParams::default()
     };
-    match api::<K>(client, seen.meta()).delete(&seen.name_any(), &params).await {
+    match api::<K>(client, seen.meta())
+        .delete(&seen.name_any(), &params)
+        .await
+    {
         Err(kube::Error::Api(e)) if e.is_not_found() => Ok(()),
         other => other.map(|_| ()),
     }
@@ -82,13 +89,21 @@ pub async fn label<K: Object>(
         "resourceVersion": seen.resource_version(),
         "labels": { key: value },
     }});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..Default::default()
+    };
     let api = api::<K>(client, seen.meta());
-    api.patch(&seen.name_any(), &params, &Patch::Merge(patch)).await.map(|_| ())
+    api.patch(&seen.name_any(), &params, &Patch::Merge(patch))
+        .await
+        .map(|_| ())
 }
 
 fn api<K: Object>(client: &kube::Client, meta: &ObjectMeta) -> Api<K> {
-    Api::namespaced(client.clone(), meta.namespace.as_deref().unwrap_or("default"))
+    Api::namespaced(
+        client.clone(),
+        meta.namespace.as_deref().unwrap_or("default"),
+    )
 }
 
 /// Server-side apply needs the object's kind, which typed objects leave out.

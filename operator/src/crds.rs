@@ -5,8 +5,13 @@ use operator_api::DqliteCluster;
 use serde_json::Value;
 
 /// Fields of Kubernetes' own types. They bring pages of text that `kubectl explain pod.spec` has too.
-const FOREIGN: [&str; 5] =
-    ["affinity", "conditions", "resources", "tolerations", "topologySpread"];
+const FOREIGN: [&str; 5] = [
+    "affinity",
+    "conditions",
+    "resources",
+    "tolerations",
+    "topologySpread",
+];
 
 /// The CRD as YAML.
 pub fn yaml() -> anyhow::Result<String> {
@@ -23,7 +28,9 @@ fn shorten(value: &mut Value) {
                 if FOREIGN.contains(&key.as_str())
                     && let Value::Object(field) = child
                 {
-                    field.iter_mut().for_each(|(_, inner)| drop_descriptions(inner));
+                    field
+                        .iter_mut()
+                        .for_each(|(_, inner)| drop_descriptions(inner));
                 }
             }
         }
@@ -50,9 +57,13 @@ mod tests {
     fn the_committed_definition_is_current_and_small() {
         let yaml = super::yaml().unwrap();
         assert!(yaml.len() < 100_000);
-        for file in ["crds/dqliteclusters.yaml", "charts/dqlite-operator/files/dqliteclusters.yaml"]
-        {
-            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        for file in [
+            "crds/dqliteclusters.yaml",
+            "charts/dqlite-operator/files/dqliteclusters.yaml",
+        ] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("..")
+                .join(file);
             let committed = std::fs::read_to_string(path).unwrap();
             assert!(committed == yaml, "{file} is not current: run `make crds`");
         }

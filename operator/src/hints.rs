@@ -40,12 +40,20 @@ impl Drop for Task {
 impl Hints {
     pub fn new() -> Self {
         let (wake, wakes) = mpsc::unbounded();
-        Self { wake, wakes: Mutex::new(Some(wakes)), tasks: Mutex::default() }
+        Self {
+            wake,
+            wakes: Mutex::new(Some(wakes)),
+            tasks: Mutex::default(),
+        }
     }
 
     /// Clusters to look at. Only the first call gets them.
     pub fn wakes(&self) -> impl Stream<Item = Wake> + Send + use<> {
-        let taken = self.wakes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = self
+            .wakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         taken.unwrap_or_else(|| mpsc::unbounded().1)
     }
 
@@ -75,7 +83,10 @@ impl Hints {
     pub fn forget(&self, cluster: &DqliteCluster) {
         let wake = Wake::new(&cluster.name_any())
             .within(&cluster.namespace().unwrap_or_else(|| "default".into()));
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&wake.to_string());
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&wake.to_string());
     }
 }
 

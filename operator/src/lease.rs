@@ -74,7 +74,9 @@ pub struct Election {
 
 impl Lease {
     pub fn new() -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Self { until: Mutex::new(None) })
+        std::sync::Arc::new(Self {
+            until: Mutex::new(None),
+        })
     }
 
     /// An error unless we hold the lease at this moment.
@@ -160,7 +162,10 @@ impl Election {
         };
         match written {
             Ok(lease) => {
-                *seen = Some(Seen { spec: lease.spec.unwrap_or_default(), since: now });
+                *seen = Some(Seen {
+                    spec: lease.spec.unwrap_or_default(),
+                    since: now,
+                });
                 Ok(true)
             }
             // Somebody was faster.
@@ -174,15 +179,21 @@ impl Election {
         let now = MicroTime(Timestamp::now());
         let transitions = old.lease_transitions.unwrap_or_default() + i32::from(acquired);
         KubeLease {
-            metadata: current.map(|l| l.metadata.clone()).unwrap_or_else(|| ObjectMeta {
-                name: Some(self.name.clone()),
-                namespace: Some(self.namespace.clone()),
-                ..ObjectMeta::default()
-            }),
+            metadata: current
+                .map(|l| l.metadata.clone())
+                .unwrap_or_else(|| ObjectMeta {
+                    name: Some(self.name.clone()),
+                    namespace: Some(self.namespace.clone()),
+                    ..ObjectMeta::default()
+                }),
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.me.clone()),
                 lease_duration_seconds: Some(DURATION.as_secs() as i32),
-                acquire_time: if acquired { Some(now.clone()) } else { old.acquire_time },
+                acquire_time: if acquired {
+                    Some(now.clone())
+                } else {
+                    old.acquire_time
+                },
                 renew_time: Some(now),
                 lease_transitions: Some(transitions),
                 ..LeaseSpec::default()
@@ -192,12 +203,16 @@ impl Election {
 
     /// Lets the next one take over at once.
     async fn release(&self) -> kube::Result<()> {
-        let Some(mut lease) = self.api().get_opt(&self.name).await? else { return Ok(()) };
+        let Some(mut lease) = self.api().get_opt(&self.name).await? else {
+            return Ok(());
+        };
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() == Some(&self.me) {
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
-            self.api().replace(&self.name, &PostParams::default(), &lease).await?;
+            self.api()
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await?;
         }
         Ok(())
     }
@@ -215,7 +230,10 @@ mod tests {
             renew_time: Some(MicroTime(Timestamp::UNIX_EPOCH)),
             ..LeaseSpec::default()
         };
-        Seen { spec, since: now.checked_sub(Duration::from_secs(ago)).unwrap() }
+        Seen {
+            spec,
+            since: now.checked_sub(Duration::from_secs(ago)).unwrap(),
+        }
     }
 
     #[test]
@@ -225,7 +243,11 @@ mod tests {
         assert_eq!(decide(Some(&seen("me", 99, now)), "me", now), Move::Renew);
         assert_eq!(decide(Some(&seen("other", 14, now)), "me", now), Move::Wait);
         assert_eq!(decide(Some(&seen("other", 16, now)), "me", now), Move::Take);
-        assert_eq!(decide(Some(&seen("", 0, now)), "me", now), Move::Take, "released");
+        assert_eq!(
+            decide(Some(&seen("", 0, now)), "me", now),
+            Move::Take,
+            "released"
+        );
     }
 
     #[test]

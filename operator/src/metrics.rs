@@ -1,9 +1,6 @@
 //! What `/metrics` tells. No object names in labels but those of clusters.
 
-use std::{
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use operator_api::Names;
 use prometheus_client::{
@@ -40,19 +37,38 @@ impl Metrics {
         let seconds = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]);
         registry.register("passes", "Passes over a cluster", Family::clone(&passes));
         registry.register("pass_seconds", "Duration of a pass", seconds.clone());
-        registry.register("cluster_ready", "1 while a cluster is ready", Family::clone(&ready));
-        registry.register("leader", "1 while this operator acts", Gauge::clone(&leader));
-        Arc::new(Self { registry, passes, seconds, ready, leader })
+        registry.register(
+            "cluster_ready",
+            "1 while a cluster is ready",
+            Family::clone(&ready),
+        );
+        registry.register(
+            "leader",
+            "1 while this operator acts",
+            Gauge::clone(&leader),
+        );
+        Arc::new(Self {
+            registry,
+            passes,
+            seconds,
+            ready,
+            leader,
+        })
     }
 
     /// Begins to time a pass.
     pub fn pass(&self) -> Timer<'_> {
-        Timer { metrics: self, started: Instant::now() }
+        Timer {
+            metrics: self,
+            started: Instant::now(),
+        }
     }
 
     pub fn observed(&self, names: &Names, ready: bool) {
         let (namespace, name) = (names.namespace.clone(), names.cluster.clone());
-        self.ready.get_or_create(&Cluster { namespace, name }).set(i64::from(ready));
+        self.ready
+            .get_or_create(&Cluster { namespace, name })
+            .set(i64::from(ready));
     }
 
     pub fn text(&self, leader: bool) -> String {
@@ -71,7 +87,12 @@ pub struct Timer<'a> {
 
 impl Timer<'_> {
     pub fn done(self, outcome: &'static str) {
-        self.metrics.passes.get_or_create(&Outcome { outcome }).inc();
-        self.metrics.seconds.observe(self.started.elapsed().as_secs_f64());
+        self.metrics
+            .passes
+            .get_or_create(&Outcome { outcome })
+            .inc();
+        self.metrics
+            .seconds
+            .observe(self.started.elapsed().as_secs_f64());
     }
 }

@@ -50,7 +50,10 @@ impl Nodes {
             Some(revision) => (format!("?after={revision}"), Duration::from_secs(30)),
             None => (String::new(), ANSWER),
         };
-        let request = self.http.get(url(at, &format!("status{query}"))).timeout(limit);
+        let request = self
+            .http
+            .get(url(at, &format!("status{query}")))
+            .timeout(limit);
         Ok(serde_json::from_slice(&self.send(at, request).await?)?)
     }
 
@@ -74,7 +77,10 @@ impl Nodes {
         let body = answer.bytes().await?.to_vec();
         if !status.is_success() {
             let reason = String::from_utf8_lossy(&body).trim().to_owned();
-            return Err(NodeError::Refused { status: status.as_u16(), reason });
+            return Err(NodeError::Refused {
+                status: status.as_u16(),
+                reason,
+            });
         }
         Ok(body)
     }
@@ -85,7 +91,11 @@ fn url(at: &Target, path: &str) -> String {
 }
 
 fn bracketed(ip: &str) -> String {
-    if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() }
+    if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.to_owned()
+    }
 }
 
 /// A connection to the member that leads, which has said so itself on this connection.
@@ -104,33 +114,46 @@ pub enum Change {
 impl Leader {
     /// Connects to the member `id` of `cluster`; an error unless it leads.
     pub async fn dial(ip: &str, cluster: &str, id: u64) -> Result<Self, Error> {
-        let proxy = ProxyHeader { cluster: cluster.into(), target: id, caller: Caller::Operator };
-        let options = Options { proxy: Some(proxy), ..Options::default() };
+        let proxy = ProxyHeader {
+            cluster: cluster.into(),
+            target: id,
+            caller: Caller::Operator,
+        };
+        let options = Options {
+            proxy: Some(proxy),
+            ..Options::default()
+        };
         let address = format!("{}:{FRONT_PORT}", bracketed(ip));
         let connection = Connection::dial(&address, &options).await?;
         match connection.leader().await? {
             Some(leader) if leader.id == id => Ok(Self { connection }),
-            _ => Err(Error::NoLeader { tried: vec![format!("{address} does not lead")] }),
+            _ => Err(Error::NoLeader {
+                tried: vec![format!("{address} does not lead")],
+            }),
         }
     }
 
     /// Makes a change, or finds that it was made before (rule S5): answered with success, or answered
-    /// "already so" while the configuration on this very connection agrees.
-    pub async fn change(&self, change: &Change) -> Result<(), Error> {
+    /// "already so" while the configuration on this very connection agrees. Whether it was made now.
+    pub async fn change(&self, change: &Change) -> Result<bool, Error> {
         let answered = match change {
             Change::Add { id, address } => self.connection.add(*id, address).await,
             Change::Assign { id, role } => self.connection.assign(*id, *role).await,
             Change::Remove { id } => self.connection.remove(*id).await,
         };
-        let Err(error) = answered else { return Ok(()) };
-        let Error::Server { message, .. } = &error else { return Err(error) };
+        let Err(error) = answered else {
+            return Ok(true);
+        };
+        let Error::Server { message, .. } = &error else {
+            return Err(error);
+        };
         let already = match change {
             Change::Add { .. } => "server ID already in use",
             Change::Assign { .. } => "server role is not valid",
             Change::Remove { .. } => "server ID is not valid",
         };
         if message.contains(already) && self.is_so(change).await? {
-            return Ok(());
+            return Ok(false);
         }
         Err(error)
     }

@@ -42,7 +42,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         )
         .json()
         .init();
-    let config = kube::Config::infer().await.context("no access to a Kubernetes API server")?;
+    let config = kube::Config::infer()
+        .await
+        .context("no access to a Kubernetes API server")?;
     let mut impatient = config.clone();
     // A renewal that is retried for minutes comes too late.
     impatient.default_retry = false;
@@ -55,8 +57,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         me: format!("{}_{:08x}", args.name, rand::random::<u32>()),
     };
     let client = kube::Client::try_from(config)?;
-    let reporter =
-        Reporter { controller: "dqlite-operator".into(), instance: Some(args.name.clone()) };
+    let reporter = Reporter {
+        controller: "dqlite-operator".into(),
+        instance: Some(args.name.clone()),
+    };
     let (lease, metrics) = (Lease::new(), Metrics::new());
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
@@ -76,7 +80,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(&args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
-    let http = axum::serve(listener, server::router(Server { lease: lease.clone(), metrics }));
+    let http = axum::serve(
+        listener,
+        server::router(Server {
+            lease: lease.clone(),
+            metrics,
+        }),
+    );
     let (stop, won) = (CancellationToken::new(), CancellationToken::new());
     let mut term = unix::signal(unix::SignalKind::terminate())?;
     let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
@@ -103,6 +113,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         () = ask_to_stop => {}
         ended = http => ended.context("the HTTP port ended")?,
     }
-    anyhow::ensure!(stop.is_cancelled(), "a part ended that should go on; the process ends with it");
+    anyhow::ensure!(
+        stop.is_cancelled(),
+        "a part ended that should go on; the process ends with it"
+    );
     Ok(())
 }

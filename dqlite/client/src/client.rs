@@ -51,9 +51,9 @@ impl Client {
     pub async fn leader(&self) -> Result<(Server, Connection), Error> {
         match timeout(self.deadline, self.find()).await {
             Ok(found) => found,
-            Err(_) => {
-                Err(Error::NoLeader { tried: vec![format!("nothing within {:?}", self.deadline)] })
-            }
+            Err(_) => Err(Error::NoLeader {
+                tried: vec![format!("nothing within {:?}", self.deadline)],
+            }),
         }
     }
 

@@ -68,7 +68,10 @@ impl Connection {
     /// # Errors
     /// [`Error::Connect`].
     pub async fn dial(address: &str, options: &Options) -> Result<Self, Error> {
-        let failed = |source| Error::Connect { address: address.to_owned(), source };
+        let failed = |source| Error::Connect {
+            address: address.to_owned(),
+            source,
+        };
         let stream = timeout(options.connect_timeout, TcpStream::connect(address))
             .await
             .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
@@ -84,11 +87,21 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let mut start = options.proxy.as_ref().map(ProxyHeader::encode).unwrap_or_default();
+        let mut start = options
+            .proxy
+            .as_ref()
+            .map(ProxyHeader::encode)
+            .unwrap_or_default();
         start.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-        let actor = Actor { stream: BufStream::new(stream), max_body: options.max_body };
+        let actor = Actor {
+            stream: BufStream::new(stream),
+            max_body: options.max_body,
+        };
         tokio::spawn(actor.run(start, queue));
-        Self { jobs, timeout: options.request_timeout }
+        Self {
+            jobs,
+            timeout: options.request_timeout,
+        }
     }
 
     /// Whether the connection is known to be of no more use.
@@ -100,7 +113,10 @@ impl Connection {
     /// Sends a request and gives its answers, one or (for rows) several.
     pub(crate) async fn start(&self, request: Request) -> Result<Answers, Error> {
         let (reply, answers) = mpsc::channel(2);
-        self.jobs.send(Job { request, reply }).await.map_err(|_| Error::Closed)?;
+        self.jobs
+            .send(Job { request, reply })
+            .await
+            .map_err(|_| Error::Closed)?;
         Ok(Answers(answers))
     }
 
@@ -178,10 +194,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
 
     async fn read(&mut self, roles: bool) -> Result<Response, Error> {
         let mut head = [0; Header::LEN];
-        self.stream.read_exact(&mut head).await.map_err(Error::Broken)?;
+        self.stream
+            .read_exact(&mut head)
+            .await
+            .map_err(Error::Broken)?;
         let header = Header::decode(head);
         let mut body = vec![0; header.body_len(self.max_body)?];
-        self.stream.read_exact(&mut body).await.map_err(Error::Broken)?;
+        self.stream
+            .read_exact(&mut body)
+            .await
+            .map_err(Error::Broken)?;
         Ok(Response::decode(&header, &body, roles)?)
     }
 }

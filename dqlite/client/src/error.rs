@@ -75,7 +75,10 @@ impl Error {
             Self::Connect { .. } | Self::NoLeader { .. } | Self::Closed | Self::Input(_) => {
                 Outcome::NotDone
             }
-            Self::Server { code: code::LEADERSHIP_LOST, .. } => Outcome::Unknown,
+            Self::Server {
+                code: code::LEADERSHIP_LOST,
+                ..
+            } => Outcome::Unknown,
             Self::Server { .. } => Outcome::NotDone,
             Self::Broken(_) | Self::Timeout(_) | Self::Protocol(_) | Self::Unexpected(_) => {
                 Outcome::Unknown
@@ -96,12 +99,19 @@ impl Error {
     /// The server's result code, if the server gave one.
     #[must_use]
     pub fn server_code(&self) -> Option<u64> {
-        if let Self::Server { code, .. } = self { Some(*code) } else { None }
+        if let Self::Server { code, .. } = self {
+            Some(*code)
+        } else {
+            None
+        }
     }
 }
 
 impl From<dqlite_wire::Failure> for Error {
     fn from(f: dqlite_wire::Failure) -> Self {
-        Self::Server { code: f.code, message: f.message }
+        Self::Server {
+            code: f.code,
+            message: f.message,
+        }
     }
 }

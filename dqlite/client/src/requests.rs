@@ -78,7 +78,11 @@ impl Connection {
     /// Changes a server's role. To voter: returns once the server has caught up, within 60 s.
     pub async fn assign(&self, id: u64, role: Role) -> Result<(), Error> {
         no_zero(id)?;
-        let limit = if role == Role::Voter { PROMOTION_TIMEOUT } else { self.timeout };
+        let limit = if role == Role::Voter {
+            PROMOTION_TIMEOUT
+        } else {
+            self.timeout
+        };
         expect!(self.call(Request::Assign { id, role }, limit).await?, "ASSIGN",
             Response::Empty => ())
     }
@@ -115,26 +119,44 @@ impl Connection {
 
     /// Opens the connection's one database; only the leader does.
     pub async fn open(&self, name: &str) -> Result<(), Error> {
-        let request =
-            Request::Open { name: no_nul(name)?, flags: 0, vfs: String::new() };
+        let request = Request::Open {
+            name: no_nul(name)?,
+            flags: 0,
+            vfs: String::new(),
+        };
         expect!(self.ask(request).await?, "OPEN", Response::Database { .. } => ())
     }
 
     /// Runs every statement of `sql`; the parameters are for the first.
     pub async fn exec_sql(&self, sql: &str, params: &[Value]) -> Result<Done, Error> {
-        let request = Request::ExecSql { db: 0, sql: no_nul(sql)?, params: checked(params)? };
+        let request = Request::ExecSql {
+            db: 0,
+            sql: no_nul(sql)?,
+            params: checked(params)?,
+        };
         done(self.ask(request).await?)
     }
 
     /// Runs one statement and gives its rows as they come.
     pub async fn query_sql(&self, sql: &str, params: &[Value]) -> Result<RowStream, Error> {
-        let request = Request::QuerySql { db: 0, sql: no_nul(sql)?, params: checked(params)? };
-        Ok(RowStream { answers: Some(self.start(request).await?), timeout: self.timeout })
+        let request = Request::QuerySql {
+            db: 0,
+            sql: no_nul(sql)?,
+            params: checked(params)?,
+        };
+        Ok(RowStream {
+            answers: Some(self.start(request).await?),
+            timeout: self.timeout,
+        })
     }
 
     /// Prepares one statement.
     pub async fn prepare(&self, sql: &str) -> Result<Prepared, Error> {
-        let request = Request::Prepare { db: 0, sql: no_nul(sql)?, tail: false };
+        let request = Request::Prepare {
+            db: 0,
+            sql: no_nul(sql)?,
+            tail: false,
+        };
         expect!(self.ask(request).await?, "PREPARE",
             Response::Statement { db, id, params, .. } => Prepared { db, id, params })
     }
@@ -142,14 +164,30 @@ impl Connection {
     /// Runs a prepared statement.
     pub async fn exec(&self, stmt: Prepared, params: &[Value]) -> Result<Done, Error> {
         let params = checked(params)?;
-        done(self.ask(Request::Exec { db: stmt.db, stmt: stmt.id, params }).await?)
+        done(
+            self.ask(Request::Exec {
+                db: stmt.db,
+                stmt: stmt.id,
+                params,
+            })
+            .await?,
+        )
     }
 
     /// Runs a prepared statement and gives its rows as they come.
     pub async fn query(&self, stmt: Prepared, params: &[Value]) -> Result<RowStream, Error> {
         let params = checked(params)?;
-        let answers = self.start(Request::Query { db: stmt.db, stmt: stmt.id, params }).await?;
-        Ok(RowStream { answers: Some(answers), timeout: self.timeout })
+        let answers = self
+            .start(Request::Query {
+                db: stmt.db,
+                stmt: stmt.id,
+                params,
+            })
+            .await?;
+        Ok(RowStream {
+            answers: Some(answers),
+            timeout: self.timeout,
+        })
     }
 
     /// Forgets a prepared statement.
@@ -172,7 +210,9 @@ impl RowStream {
     /// # Errors
     /// A statement may fail after some of its rows.
     pub async fn next(&mut self) -> Result<Option<dqlite_wire::Rows>, Error> {
-        let Some(answers) = &mut self.answers else { return Ok(None) };
+        let Some(answers) = &mut self.answers else {
+            return Ok(None);
+        };
         let rows =
             expect!(answers.next(self.timeout).await?, "QUERY", Response::Rows(rows) => rows)?;
         if !rows.more {
@@ -188,7 +228,11 @@ fn done(answer: Response) -> Result<Done, Error> {
 }
 
 fn no_zero(id: u64) -> Result<(), Error> {
-    if id == 0 { Err(Error::Input("server id must not be 0")) } else { Ok(()) }
+    if id == 0 {
+        Err(Error::Input("server id must not be 0"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The protocol ends a text at its first NUL, so the rest would be lost in silence.

@@ -72,7 +72,10 @@ impl Session {
     /// Any of [`Error`].
     pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
         self.exec("BEGIN IMMEDIATE", &[]).await?;
-        Ok(Transaction { session: self, open: true })
+        Ok(Transaction {
+            session: self,
+            open: true,
+        })
     }
 }
 
@@ -124,7 +127,9 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.open {
             let (db, sql, params) = (0, "ROLLBACK".to_owned(), Vec::new());
-            self.session.connection.send_and_forget(Request::ExecSql { db, sql, params });
+            self.session
+                .connection
+                .send_and_forget(Request::ExecSql { db, sql, params });
         }
     }
 }

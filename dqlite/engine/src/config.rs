@@ -123,7 +123,10 @@ impl Config {
         }
         handle.bind(&self.bind)?;
         handle.start()?;
-        Ok(Engine { socket: handle.bound(), handle })
+        Ok(Engine {
+            socket: handle.bound(),
+            handle,
+        })
     }
 }
 
@@ -153,7 +156,10 @@ impl Engine {
 
 /// The directory exists and no engine has it. The library checks both too, but says neither which.
 fn ensure_free(dir: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Directory { path: dir.to_owned(), source };
+    let failed = |source| Error::Directory {
+        path: dir.to_owned(),
+        source,
+    };
     if !dir.metadata().map_err(failed)?.is_dir() {
         return Err(failed(io::ErrorKind::NotADirectory.into()));
     }

@@ -18,6 +18,8 @@ pub fn found(dir: &Path, id: u64, address: &str) -> Result<(), Error> {
     if id == 0 || FOUNDER_IDS.contains(&id) {
         return Err(Error::ReservedId(id));
     }
-    Config::new(FOUNDER_IDS[0], address, dir).start_unchecked()?.stop()?;
+    Config::new(FOUNDER_IDS[0], address, dir)
+        .start_unchecked()?
+        .stop()?;
     Handle::create(id, address, dir)?.recover_as(id, address)
 }

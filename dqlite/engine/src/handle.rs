@@ -28,17 +28,25 @@ unsafe impl Send for Handle {}
 impl Handle {
     pub(crate) fn create(id: u64, address: &str, dir: &Path) -> Result<Self, Error> {
         let address = CString::new(address).map_err(|_| Error::Nul("address"))?;
-        let path =
-            CString::new(dir.as_os_str().as_encoded_bytes()).map_err(|_| Error::Nul("directory"))?;
+        let path = CString::new(dir.as_os_str().as_encoded_bytes())
+            .map_err(|_| Error::Nul("directory"))?;
         let mut node = ptr::null_mut();
         // SAFETY: both strings live through the call, which copies them; `node` is a valid place.
         let code =
             unsafe { sys::dqlite_node_create(id, address.as_ptr(), path.as_ptr(), &raw mut node) };
         // Also a node that failed to be made has a message and must be destroyed, once it is there.
-        let handle = Self { node, running: false, connect: None };
+        let handle = Self {
+            node,
+            running: false,
+            connect: None,
+        };
         if node.is_null() {
             let message = "out of memory".to_owned();
-            return Err(Error::Library { call: "dqlite_node_create", code, message });
+            return Err(Error::Library {
+                call: "dqlite_node_create",
+                code,
+                message,
+            });
         }
         handle.check("dqlite_node_create", code)?;
         Ok(handle)
@@ -50,7 +58,11 @@ impl Handle {
         }
         // SAFETY: the node is live; the message is a NUL-terminated buffer inside it.
         let message = unsafe { CStr::from_ptr(sys::dqlite_node_errmsg(self.node)) };
-        Err(Error::Library { call, code, message: message.to_string_lossy().into_owned() })
+        Err(Error::Library {
+            call,
+            code,
+            message: message.to_string_lossy().into_owned(),
+        })
     }
 
     /// Binds to an address; `"@"` picks a free abstract name.
@@ -58,7 +70,11 @@ impl Handle {
         let text = CString::new(address).map_err(|_| Error::Nul("bind address"))?;
         // SAFETY: the node is live and not started; the text is copied.
         let code = unsafe { sys::dqlite_node_set_bind_address(self.node, text.as_ptr()) };
-        if code == 0 { Ok(()) } else { Err(Error::Bind(address.to_owned())) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(Error::Bind(address.to_owned()))
+        }
     }
 
     /// The bound address, with the name that was picked.
@@ -72,8 +88,7 @@ impl Handle {
         let connect = self.connect.insert(Box::new(connect));
         let arg = ptr::from_mut(&mut **connect).cast::<c_void>();
         // SAFETY: `arg` points into a box that this handle keeps until the node is destroyed.
-        let code =
-            unsafe { sys::dqlite_node_set_connect_func(self.node, Some(connect_peer), arg) };
+        let code = unsafe { sys::dqlite_node_set_connect_func(self.node, Some(connect_peer), arg) };
         self.check("dqlite_node_set_connect_func", code)
     }
 
@@ -81,21 +96,33 @@ impl Handle {
         let ms = u32::try_from(latency.as_millis()).map_err(|_| Error::Setting("latency"))?;
         // SAFETY: the node is live.
         let code = unsafe { sys::dqlite_node_set_network_latency_ms(self.node, ms) };
-        if code == 0 { Ok(()) } else { Err(Error::Setting("latency")) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(Error::Setting("latency"))
+        }
     }
 
     pub(crate) fn set_busy_timeout(&mut self, timeout: Duration) -> Result<(), Error> {
         let ms = u32::try_from(timeout.as_millis()).map_err(|_| Error::Setting("busy timeout"))?;
         // SAFETY: the node is live.
         let code = unsafe { sys::dqlite_node_set_busy_timeout(self.node, ms) };
-        if code == 0 { Ok(()) } else { Err(Error::Setting("busy timeout")) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(Error::Setting("busy timeout"))
+        }
     }
 
     pub(crate) fn set_snapshot(&mut self, s: Snapshot) -> Result<(), Error> {
         // SAFETY: the node is live.
         let code =
             unsafe { sys::dqlite_node_set_snapshot_params(self.node, s.threshold, s.trailing) };
-        if code == 0 { Ok(()) } else { Err(Error::Setting("snapshot")) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(Error::Setting("snapshot"))
+        }
     }
 
     pub(crate) fn set_auto_recovery(&mut self, on: bool) -> Result<(), Error> {

@@ -17,12 +17,20 @@ fn dial(engine: &Engine) -> Connection {
     let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
     let stream = std::os::unix::net::UnixStream::connect_addr(&address).unwrap();
     stream.set_nonblocking(true).unwrap();
-    Connection::over(tokio::net::UnixStream::from_std(stream).unwrap(), &Options::default())
+    Connection::over(
+        tokio::net::UnixStream::from_std(stream).unwrap(),
+        &Options::default(),
+    )
 }
 
 async fn leads(connection: &Connection) -> bool {
     for _ in 0..100 {
-        if connection.leader().await.unwrap().is_some_and(|l| l.id == ID) {
+        if connection
+            .leader()
+            .await
+            .unwrap()
+            .is_some_and(|l| l.id == ID)
+        {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -42,8 +50,14 @@ async fn a_founded_engine_leads_under_its_own_id_and_keeps_its_rows() {
     assert_eq!(members.len(), 1);
     assert_eq!((members[0].id, members[0].role), (ID, Some(Role::Voter)));
     connection.open("app").await.unwrap();
-    connection.exec_sql("CREATE TABLE t (n)", &[]).await.unwrap();
-    connection.exec_sql("INSERT INTO t VALUES (7)", &[]).await.unwrap();
+    connection
+        .exec_sql("CREATE TABLE t (n)", &[])
+        .await
+        .unwrap();
+    connection
+        .exec_sql("INSERT INTO t VALUES (7)", &[])
+        .await
+        .unwrap();
     drop(connection);
     engine.stop().unwrap();
 
@@ -62,7 +76,10 @@ async fn a_wiped_founder_never_leads() {
     let engine = config(dir.path()).start().unwrap();
     let connection = dial(&engine);
     assert!(!leads(&connection).await);
-    assert_eq!(connection.open("app").await.unwrap_err().server_code(), Some(10250));
+    assert_eq!(
+        connection.open("app").await.unwrap_err().server_code(),
+        Some(10250)
+    );
 }
 
 #[test]
@@ -71,19 +88,31 @@ fn reserved_ids_are_refused() {
     for id in [0, FOUNDER_IDS[0], FOUNDER_IDS[1]] {
         let started = Config::new(id, ADDRESS, dir.path()).start();
         assert!(matches!(started, Err(Error::ReservedId(got)) if got == id));
-        assert!(matches!(found(dir.path(), id, ADDRESS), Err(Error::ReservedId(_))));
+        assert!(matches!(
+            found(dir.path(), id, ADDRESS),
+            Err(Error::ReservedId(_))
+        ));
     }
-    assert_eq!(dir.path().read_dir().unwrap().count(), 0, "nothing was written");
+    assert_eq!(
+        dir.path().read_dir().unwrap().count(),
+        0,
+        "nothing was written"
+    );
 }
 
 #[test]
 fn a_missing_directory_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");
-    assert!(matches!(config(&missing).start(), Err(Error::Directory { path, .. }) if path == missing));
+    assert!(
+        matches!(config(&missing).start(), Err(Error::Directory { path, .. }) if path == missing)
+    );
     let file = dir.path().join("file");
     std::fs::write(&file, "x").unwrap();
-    assert!(matches!(config(&file).start(), Err(Error::Directory { .. })));
+    assert!(matches!(
+        config(&file).start(),
+        Err(Error::Directory { .. })
+    ));
 }
 
 #[test]
@@ -110,11 +139,16 @@ fn a_taken_or_malformed_bind_address_is_an_error() {
 #[test]
 fn settings_out_of_range_and_nul_are_errors() {
     let dir = tempfile::tempdir().unwrap();
-    let started = Config::new(ID, ADDRESS, dir.path()).latency(Duration::ZERO).start();
+    let started = Config::new(ID, ADDRESS, dir.path())
+        .latency(Duration::ZERO)
+        .start();
     assert!(matches!(started, Err(Error::Setting("latency"))));
     let started = Config::new(ID, "a\0b", dir.path()).start();
     assert!(matches!(started, Err(Error::Nul("address"))));
-    let snapshot = dqlite_engine::Snapshot { threshold: 8, trailing: 1 };
+    let snapshot = dqlite_engine::Snapshot {
+        threshold: 8,
+        trailing: 1,
+    };
     let started = config(dir.path()).snapshot(snapshot).start();
     assert!(matches!(started, Err(Error::Setting("snapshot"))));
 }

@@ -2,7 +2,12 @@
 //! by `make bindings`; CI checks that it is current. The safe handle is the crate `dqlite-engine`.
 
 #![no_std]
-#![allow(missing_docs, non_camel_case_types, non_upper_case_globals, unsafe_code)]
+#![allow(
+    missing_docs,
+    non_camel_case_types,
+    non_upper_case_globals,
+    unsafe_code
+)]
 
 mod bindings;
 pub use bindings::*;

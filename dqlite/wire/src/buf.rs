@@ -28,7 +28,9 @@ impl<'a> Reader<'a> {
     }
 
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Error> {
-        self.bytes(N, what)?.try_into().map_err(|_| Error::Short(what))
+        self.bytes(N, what)?
+            .try_into()
+            .map_err(|_| Error::Short(what))
     }
 
     pub(crate) fn u8(&mut self, what: &'static str) -> Result<u8, Error> {
@@ -50,9 +52,15 @@ impl<'a> Reader<'a> {
 
     /// UTF-8, a NUL, padding.
     pub(crate) fn text(&mut self, what: &'static str) -> Result<String, Error> {
-        let end = self.rest.iter().position(|b| *b == 0).ok_or(Error::Short(what))?;
+        let end = self
+            .rest
+            .iter()
+            .position(|b| *b == 0)
+            .ok_or(Error::Short(what))?;
         let raw = self.bytes(padded(end + 1), what)?;
-        std::str::from_utf8(&raw[..end]).map(str::to_owned).map_err(|_| Error::Text)
+        std::str::from_utf8(&raw[..end])
+            .map(str::to_owned)
+            .map_err(|_| Error::Text)
     }
 
     /// Length word, bytes, padding.
@@ -67,7 +75,11 @@ impl<'a> Reader<'a> {
 
     /// Every message ends with its last field.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        if self.is_empty() { Ok(()) } else { Err(Error::Trailing(self.len())) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Trailing(self.len()))
+        }
     }
 }
 

@@ -52,7 +52,11 @@ impl Header {
     /// [`Error::TooLarge`].
     pub fn body_len(&self, cap: usize) -> Result<usize, Error> {
         let len = self.words as usize * 8;
-        if len > cap { Err(Error::TooLarge { len, cap }) } else { Ok(len) }
+        if len > cap {
+            Err(Error::TooLarge { len, cap })
+        } else {
+            Ok(len)
+        }
     }
 }
 
@@ -62,6 +66,11 @@ pub(crate) fn message(out: &mut Vec<u8>, kind: u8, schema: u8, body: impl FnOnce
     out.extend_from_slice(&[0; Header::LEN]);
     body(out);
     let words = (out.len() - start - Header::LEN) / 8;
-    let header = Header { words: words as u32, kind, schema, extra: 0 };
+    let header = Header {
+        words: words as u32,
+        kind,
+        schema,
+        extra: 0,
+    };
     out[start..start + Header::LEN].copy_from_slice(&header.encode());
 }

@@ -75,7 +75,11 @@ impl ProxyHeader {
             return Err(Error::Proxy("not a LOCAL header of version 2"));
         }
         let len = usize::from(u16::from_be_bytes([start[14], start[15]]));
-        if len > MAX_LEN - 16 { Err(Error::Proxy("too long")) } else { Ok(len) }
+        if len > MAX_LEN - 16 {
+            Err(Error::Proxy("too long"))
+        } else {
+            Ok(len)
+        }
     }
 
     /// Reads the fields; unknown ones are passed over.
@@ -86,8 +90,9 @@ impl ProxyHeader {
         let (mut cluster, mut target, mut caller) = (None, None, None);
         while let [kind, hi, lo, rest @ ..] = fields {
             let len = usize::from(u16::from_be_bytes([*hi, *lo]));
-            let (value, rest) =
-                rest.split_at_checked(len).ok_or(Error::Proxy("field ends too early"))?;
+            let (value, rest) = rest
+                .split_at_checked(len)
+                .ok_or(Error::Proxy("field ends too early"))?;
             match *kind {
                 FIELD_CLUSTER => cluster = std::str::from_utf8(value).ok().map(str::to_owned),
                 FIELD_TARGET => target = value.try_into().ok().map(u64::from_be_bytes),
@@ -104,9 +109,11 @@ impl ProxyHeader {
             fields = rest;
         }
         match (fields, cluster, target, caller) {
-            ([], Some(cluster), Some(target), Some(caller)) => {
-                Ok(Self { cluster, target, caller })
-            }
+            ([], Some(cluster), Some(target), Some(caller)) => Ok(Self {
+                cluster,
+                target,
+                caller,
+            }),
             _ => Err(Error::Proxy("a field is missing or malformed")),
         }
     }

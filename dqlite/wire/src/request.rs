@@ -41,19 +41,39 @@ pub enum Request {
     /// Names the client → `Welcome`.
     Client { id: u64 },
     /// Opens the connection's one database, at the leader → `Database`.
-    Open { name: String, flags: u64, vfs: String },
+    Open {
+        name: String,
+        flags: u64,
+        vfs: String,
+    },
     /// Prepares one statement (or, with `tail`, the first of several) → `Statement`.
     Prepare { db: u64, sql: String, tail: bool },
     /// Runs a prepared statement → `Result`.
-    Exec { db: u32, stmt: u32, params: Vec<Value> },
+    Exec {
+        db: u32,
+        stmt: u32,
+        params: Vec<Value>,
+    },
     /// Runs a prepared statement → `Rows`, one or more.
-    Query { db: u32, stmt: u32, params: Vec<Value> },
+    Query {
+        db: u32,
+        stmt: u32,
+        params: Vec<Value>,
+    },
     /// Forgets a prepared statement → `Empty`.
     Finalize { db: u32, stmt: u32 },
     /// Runs all statements of a text → `Result` of the last.
-    ExecSql { db: u64, sql: String, params: Vec<Value> },
+    ExecSql {
+        db: u64,
+        sql: String,
+        params: Vec<Value>,
+    },
     /// Runs one statement → `Rows`, one or more.
-    QuerySql { db: u64, sql: String, params: Vec<Value> },
+    QuerySql {
+        db: u64,
+        sql: String,
+        params: Vec<Value>,
+    },
     /// Without effect on a running statement: it is read only after the answer → `Empty`.
     Interrupt { db: u64 },
     /// From here on the connection carries Raft messages from this server. No answer.
@@ -121,16 +141,27 @@ impl Request {
     /// # Errors
     /// Any of [`Error`]; an ASSIGN without a role, as old clients send it, means voter.
     pub fn decode(header: &Header, body: &[u8]) -> Result<Self, Error> {
-        let with_params =
-            matches!(header.kind, kind::EXEC | kind::QUERY | kind::EXEC_SQL | kind::QUERY_SQL);
-        let schemas = if with_params || header.kind == kind::PREPARE { 1 } else { 0 };
+        let with_params = matches!(
+            header.kind,
+            kind::EXEC | kind::QUERY | kind::EXEC_SQL | kind::QUERY_SQL
+        );
+        let schemas = if with_params || header.kind == kind::PREPARE {
+            1
+        } else {
+            0
+        };
         if header.schema > schemas {
-            return Err(Error::Schema { kind: header.kind, schema: header.schema });
+            return Err(Error::Schema {
+                kind: header.kind,
+                schema: header.schema,
+            });
         }
         let r = &mut Reader::new(body);
         let request = match header.kind {
             kind::LEADER => r.u64("unused word").map(|_| Self::Leader)?,
-            kind::CLIENT => Self::Client { id: r.u64("client id")? },
+            kind::CLIENT => Self::Client {
+                id: r.u64("client id")?,
+            },
             kind::OPEN => Self::Open {
                 name: r.text("database name")?,
                 flags: r.u64("flags")?,
@@ -150,9 +181,10 @@ impl Request {
                     Self::Query { db, stmt, params }
                 }
             }
-            kind::FINALIZE => {
-                Self::Finalize { db: r.u32("database id")?, stmt: r.u32("statement id")? }
-            }
+            kind::FINALIZE => Self::Finalize {
+                db: r.u32("database id")?,
+                stmt: r.u32("statement id")?,
+            },
             kind::EXEC_SQL | kind::QUERY_SQL => {
                 let (db, sql) = (r.u64("database id")?, r.text("sql")?);
                 let params = decode_params(header.schema, r)?;
@@ -162,23 +194,44 @@ impl Request {
                     Self::QuerySql { db, sql, params }
                 }
             }
-            kind::INTERRUPT => Self::Interrupt { db: r.u64("database id")? },
-            kind::CONNECT => {
-                Self::Connect { id: r.u64("server id")?, address: r.text("address")? }
-            }
-            kind::ADD => Self::Add { id: r.u64("server id")?, address: r.text("address")? },
+            kind::INTERRUPT => Self::Interrupt {
+                db: r.u64("database id")?,
+            },
+            kind::CONNECT => Self::Connect {
+                id: r.u64("server id")?,
+                address: r.text("address")?,
+            },
+            kind::ADD => Self::Add {
+                id: r.u64("server id")?,
+                address: r.text("address")?,
+            },
             kind::ASSIGN => {
                 let id = r.u64("server id")?;
-                let role =
-                    if r.is_empty() { Role::Voter } else { Role::try_from(r.u64("role")?)? };
+                let role = if r.is_empty() {
+                    Role::Voter
+                } else {
+                    Role::try_from(r.u64("role")?)?
+                };
                 Self::Assign { id, role }
             }
-            kind::REMOVE => Self::Remove { id: r.u64("server id")? },
-            kind::DUMP => Self::Dump { name: r.text("database name")? },
-            kind::CLUSTER => Self::Cluster { format: r.u64("format")? },
-            kind::TRANSFER => Self::Transfer { id: r.u64("server id")? },
-            kind::DESCRIBE => Self::Describe { format: r.u64("format")? },
-            kind::WEIGHT => Self::Weight { weight: r.u64("weight")? },
+            kind::REMOVE => Self::Remove {
+                id: r.u64("server id")?,
+            },
+            kind::DUMP => Self::Dump {
+                name: r.text("database name")?,
+            },
+            kind::CLUSTER => Self::Cluster {
+                format: r.u64("format")?,
+            },
+            kind::TRANSFER => Self::Transfer {
+                id: r.u64("server id")?,
+            },
+            kind::DESCRIBE => Self::Describe {
+                format: r.u64("format")?,
+            },
+            kind::WEIGHT => Self::Weight {
+                weight: r.u64("weight")?,
+            },
             other => return Err(Error::Type(other)),
         };
         r.clone().finish()?;

@@ -122,17 +122,23 @@ impl Response {
     /// Any of [`Error`].
     pub fn decode(header: &Header, body: &[u8], roles: bool) -> Result<Self, Error> {
         if header.schema > u8::from(header.kind == reply::STATEMENT) {
-            return Err(Error::Schema { kind: header.kind, schema: header.schema });
+            return Err(Error::Schema {
+                kind: header.kind,
+                schema: header.schema,
+            });
         }
         if header.kind == reply::FAILURE {
             return decode_failure(body).map(Self::Failure);
         }
         let r = &mut Reader::new(body);
         let response = match header.kind {
-            reply::LEADER => {
-                Self::Leader { id: r.u64("server id")?, address: r.text("address")? }
-            }
-            reply::WELCOME => Self::Welcome { heartbeat_timeout: r.u64("heartbeat timeout")? },
+            reply::LEADER => Self::Leader {
+                id: r.u64("server id")?,
+                address: r.text("address")?,
+            },
+            reply::WELCOME => Self::Welcome {
+                heartbeat_timeout: r.u64("heartbeat timeout")?,
+            },
             reply::SERVERS => Self::Servers(decode_servers(r, roles)?),
             reply::DATABASE => {
                 let id = r.u32("database id")?;
@@ -143,7 +149,11 @@ impl Response {
                 db: r.u32("database id")?,
                 id: r.u32("statement id")?,
                 params: r.u64("parameter count")?,
-                tail: if header.schema == 1 { Some(r.u64("tail offset")?) } else { None },
+                tail: if header.schema == 1 {
+                    Some(r.u64("tail offset")?)
+                } else {
+                    None
+                },
             },
             reply::RESULT => Self::Result {
                 last_insert_id: r.u64("last insert id")?,
@@ -152,9 +162,10 @@ impl Response {
             reply::ROWS => Self::Rows(decode_rows(r)?),
             reply::EMPTY => r.u64("unused word").map(|_| Self::Empty)?,
             reply::FILES => Self::Files(decode_files(r)?),
-            reply::METADATA => {
-                Self::Metadata { failure_domain: r.u64("failure domain")?, weight: r.u64("weight")? }
-            }
+            reply::METADATA => Self::Metadata {
+                failure_domain: r.u64("failure domain")?,
+                weight: r.u64("weight")?,
+            },
             other => return Err(Error::Type(other)),
         };
         r.clone().finish()?;
@@ -164,7 +175,10 @@ impl Response {
     /// Appends the whole message.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Failure(Failure { code, message: text }) => {
+            Self::Failure(Failure {
+                code,
+                message: text,
+            }) => {
                 message(out, reply::FAILURE, 0, |b| {
                     b.put_u64(*code);
                     b.put_text(text);
@@ -191,7 +205,12 @@ impl Response {
                 b.put_u32(*id);
                 b.put_u32(0);
             }),
-            Self::Statement { db, id, params, tail } => {
+            Self::Statement {
+                db,
+                id,
+                params,
+                tail,
+            } => {
                 message(out, reply::STATEMENT, u8::from(tail.is_some()), |b| {
                     b.put_u32(*db);
                     b.put_u32(*id);
@@ -201,7 +220,10 @@ impl Response {
                     }
                 });
             }
-            Self::Result { last_insert_id, rows_affected } => message(out, reply::RESULT, 0, |b| {
+            Self::Result {
+                last_insert_id,
+                rows_affected,
+            } => message(out, reply::RESULT, 0, |b| {
                 b.put_u64(*last_insert_id);
                 b.put_u64(*rows_affected);
             }),
@@ -219,7 +241,10 @@ impl Response {
                     b.put_blob(&file.bytes);
                 }
             }),
-            Self::Metadata { failure_domain, weight } => message(out, reply::METADATA, 0, |b| {
+            Self::Metadata {
+                failure_domain,
+                weight,
+            } => message(out, reply::METADATA, 0, |b| {
                 b.put_u64(*failure_domain);
                 b.put_u64(*weight);
             }),
@@ -232,13 +257,21 @@ impl Response {
 /// have none. So the text starts after the last word, but the final one, that holds a zero byte.
 fn decode_failure(body: &[u8]) -> Result<Failure, Error> {
     let (words, odd) = body.as_chunks::<8>();
-    let [head @ .., _last] = words else { return Err(Error::Short("failure")) };
+    let [head @ .., _last] = words else {
+        return Err(Error::Short("failure"));
+    };
     if !odd.is_empty() {
         return Err(Error::Trailing(odd.len()));
     }
-    let code = head.iter().rposition(|word| word.contains(&0)).ok_or(Error::Short("failure code"))?;
+    let code = head
+        .iter()
+        .rposition(|word| word.contains(&0))
+        .ok_or(Error::Short("failure code"))?;
     let r = &mut Reader::new(&body[code * 8..]);
-    let failure = Failure { code: r.u64("failure code")?, message: r.text("failure message")? };
+    let failure = Failure {
+        code: r.u64("failure code")?,
+        message: r.text("failure message")?,
+    };
     r.clone().finish()?;
     Ok(failure)
 }
@@ -246,7 +279,10 @@ fn decode_failure(body: &[u8]) -> Result<Failure, Error> {
 /// A count of things that take at least `least` bytes each must fit what is left of the body.
 fn count(r: &mut Reader<'_>, least: usize, what: &'static str) -> Result<usize, Error> {
     let n = r.u64(what)?;
-    usize::try_from(n).ok().filter(|n| *n <= r.len() / least).ok_or(Error::Count(n))
+    usize::try_from(n)
+        .ok()
+        .filter(|n| *n <= r.len() / least)
+        .ok_or(Error::Count(n))
 }
 
 fn decode_servers(r: &mut Reader<'_>, roles: bool) -> Result<Vec<Member>, Error> {
@@ -256,7 +292,11 @@ fn decode_servers(r: &mut Reader<'_>, roles: bool) -> Result<Vec<Member>, Error>
             Ok(Member {
                 id: r.u64("server id")?,
                 address: r.text("address")?,
-                role: if roles { Some(Role::try_from(r.u64("role")?)?) } else { None },
+                role: if roles {
+                    Some(Role::try_from(r.u64("role")?)?)
+                } else {
+                    None
+                },
             })
         })
         .collect()
@@ -264,19 +304,32 @@ fn decode_servers(r: &mut Reader<'_>, roles: bool) -> Result<Vec<Member>, Error>
 
 fn decode_files(r: &mut Reader<'_>) -> Result<Vec<File>, Error> {
     let n = count(r, 16, "number of files")?;
-    (0..n).map(|_| Ok(File { name: r.text("file name")?, bytes: r.blob("file")? })).collect()
+    (0..n)
+        .map(|_| {
+            Ok(File {
+                name: r.text("file name")?,
+                bytes: r.blob("file")?,
+            })
+        })
+        .collect()
 }
 
 fn decode_rows(r: &mut Reader<'_>) -> Result<Rows, Error> {
     let n = count(r, 8, "number of columns")?;
-    let columns = (0..n).map(|_| r.text("column name")).collect::<Result<Vec<_>, _>>()?;
+    let columns = (0..n)
+        .map(|_| r.text("column name"))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut rows = Vec::new();
     loop {
         // No row starts like this: 14 and 15 are no type codes.
         match r.peek_u64() {
             Some(ROWS_PART | ROWS_DONE) => {
                 let more = r.u64("end of rows")? == ROWS_PART;
-                return Ok(Rows { columns, rows, more });
+                return Ok(Rows {
+                    columns,
+                    rows,
+                    more,
+                });
             }
             Some(_) if n > 0 => rows.push(decode_row(n, r)?),
             _ => return Err(Error::Short("rows")),

@@ -112,7 +112,11 @@ pub(crate) fn decode_params(schema: u8, r: &mut Reader<'_>) -> Result<Vec<Value>
 pub(crate) fn encode_row(out: &mut Vec<u8>, row: &[Value]) {
     let start = out.len();
     for pair in row.chunks(2) {
-        out.push(pair.iter().rev().fold(0, |byte, value| byte << 4 | value.code()));
+        out.push(
+            pair.iter()
+                .rev()
+                .fold(0, |byte, value| byte << 4 | value.code()),
+        );
     }
     out.pad(start);
     for value in row {
@@ -122,7 +126,9 @@ pub(crate) fn encode_row(out: &mut Vec<u8>, row: &[Value]) {
 
 pub(crate) fn decode_row(columns: usize, r: &mut Reader<'_>) -> Result<Vec<Value>, Error> {
     let codes = r.bytes(crate::buf::padded(columns.div_ceil(2)), "row types")?;
-    (0..columns).map(|i| Value::decode(codes[i / 2] >> (4 * (i % 2)) & 0xf, r)).collect()
+    (0..columns)
+        .map(|i| Value::decode(codes[i / 2] >> (4 * (i % 2)) & 0xf, r))
+        .collect()
 }
 
 macro_rules! from {

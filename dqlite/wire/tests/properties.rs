@@ -15,7 +15,9 @@ fn value() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::Integer),
         any::<i64>().prop_map(Value::UnixTime),
         // NaN is not equal to itself; its bits travel like any other's.
-        any::<f64>().prop_filter("NaN", |v| !v.is_nan()).prop_map(Value::Float),
+        any::<f64>()
+            .prop_filter("NaN", |v| !v.is_nan())
+            .prop_map(Value::Float),
         text().prop_map(Value::Text),
         text().prop_map(Value::Iso8601),
         vec(any::<u8>(), 0..40).prop_map(Value::Blob),
@@ -91,8 +93,7 @@ fn response() -> impl Strategy<Value = Response> {
         address,
         role: Some(role),
     });
-    let file =
-        (text(), vec(any::<u8>(), 0..99)).prop_map(|(name, bytes)| File { name, bytes });
+    let file = (text(), vec(any::<u8>(), 0..99)).prop_map(|(name, bytes)| File { name, bytes });
     prop_oneof![
         (0u64..1 << 32, text())
             .prop_map(|(code, message)| Response::Failure(Failure { code, message })),
@@ -100,8 +101,14 @@ fn response() -> impl Strategy<Value = Response> {
         id().prop_map(|heartbeat_timeout| Response::Welcome { heartbeat_timeout }),
         vec(member, 0..9).prop_map(Response::Servers),
         any::<u32>().prop_map(|id| Response::Database { id }),
-        (any::<u32>(), any::<u32>(), id(), any::<Option<u64>>())
-            .prop_map(|(db, id, params, tail)| Response::Statement { db, id, params, tail }),
+        (any::<u32>(), any::<u32>(), id(), any::<Option<u64>>()).prop_map(
+            |(db, id, params, tail)| Response::Statement {
+                db,
+                id,
+                params,
+                tail
+            }
+        ),
         (id(), id()).prop_map(|(last_insert_id, rows_affected)| Response::Result {
             last_insert_id,
             rows_affected
@@ -119,7 +126,11 @@ fn response() -> impl Strategy<Value = Response> {
 fn split(message: &[u8]) -> (Header, &[u8]) {
     let (head, body) = message.split_first_chunk().unwrap();
     let header = Header::decode(*head);
-    assert_eq!(header.body_len(DEFAULT_MAX_BODY).unwrap(), body.len(), "whole words");
+    assert_eq!(
+        header.body_len(DEFAULT_MAX_BODY).unwrap(),
+        body.len(),
+        "whole words"
+    );
     assert_eq!(header.encode(), *head);
     (header, body)
 }
@@ -194,16 +205,35 @@ fn a_count_that_cannot_be_true_allocates_nothing() {
     let mut body = u64::MAX.to_le_bytes().to_vec();
     body.extend_from_slice(&[0; 16]);
     for kind in [3, 7, 9] {
-        let header = Header { words: 3, kind, schema: 0, extra: 0 };
+        let header = Header {
+            words: 3,
+            kind,
+            schema: 0,
+            extra: 0,
+        };
         let result = Response::decode(&header, &body, true);
-        assert_eq!(result, Err(dqlite_wire::Error::Count(u64::MAX)), "type {kind}");
+        assert_eq!(
+            result,
+            Err(dqlite_wire::Error::Count(u64::MAX)),
+            "type {kind}"
+        );
     }
 }
 
 #[test]
 fn a_body_over_the_cap_is_refused_by_its_header() {
-    let header = Header { words: u32::MAX, kind: 7, schema: 0, extra: 0 };
+    let header = Header {
+        words: u32::MAX,
+        kind: 7,
+        schema: 0,
+        extra: 0,
+    };
     assert!(header.body_len(DEFAULT_MAX_BODY).is_err());
-    let header = Header { words: 8 << 20, kind: 7, schema: 0, extra: 0 };
+    let header = Header {
+        words: 8 << 20,
+        kind: 7,
+        schema: 0,
+        extra: 0,
+    };
     assert_eq!(header.body_len(DEFAULT_MAX_BODY), Ok(DEFAULT_MAX_BODY));
 }

@@ -44,7 +44,10 @@ const MISUSE: u64 = 21;
 const NOT_AUTHORIZED: u64 = 23;
 
 fn refuse(code: u64, message: impl Into<String>) -> Verdict {
-    Verdict::Refuse(Failure { code, message: message.into() })
+    Verdict::Refuse(Failure {
+        code,
+        message: message.into(),
+    })
 }
 
 /// Judges a frame. `caller` is what the connection's header said, if it brought one.
@@ -111,7 +114,10 @@ pub fn check(
 }
 
 fn returning() -> Verdict {
-    refuse(MISUSE, "a statement with RETURNING gives rows: send it as a query")
+    refuse(
+        MISUSE,
+        "a statement with RETURNING gives rows: send it as a query",
+    )
 }
 
 fn text(sql: &str) -> Verdict {
@@ -120,7 +126,9 @@ fn text(sql: &str) -> Verdict {
 
 fn is_database_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 #[cfg(test)]
@@ -141,7 +149,11 @@ mod tests {
     }
 
     fn open(name: &str) -> Request {
-        Request::Open { name: name.into(), flags: 0, vfs: String::new() }
+        Request::Open {
+            name: name.into(),
+            flags: 0,
+            vfs: String::new(),
+        }
     }
 
     #[test]
@@ -151,7 +163,11 @@ mod tests {
             Request::Cluster { format: 1 },
             Request::Describe { format: 0 },
             open("app.db"),
-            Request::ExecSql { db: 0, sql: "INSERT INTO t VALUES (1)".into(), params: vec![] },
+            Request::ExecSql {
+                db: 0,
+                sql: "INSERT INTO t VALUES (1)".into(),
+                params: vec![],
+            },
             Request::Transfer { id: 0 },
         ] {
             let caller = matches!(request, Request::Transfer { .. }).then_some(Caller::Operator);
@@ -165,21 +181,45 @@ mod tests {
         for request in [
             Request::Describe { format: 1 },
             Request::Cluster { format: 2 },
-            Request::Add { id: 0, address: "a:1".into() },
+            Request::Add {
+                id: 0,
+                address: "a:1".into(),
+            },
             Request::Remove { id: 0 },
-            Request::Assign { id: 0, role: Role::Voter },
+            Request::Assign {
+                id: 0,
+                role: Role::Voter,
+            },
             open(""),
             open("../x"),
             open(&"x".repeat(129)),
             Request::Dump { name: "a b".into() },
-            Request::ExecSql { db: 0, sql: returning.clone(), params: vec![] },
-            Request::QuerySql { db: 0, sql: "PRAGMA journal_mode".into(), params: vec![] },
+            Request::ExecSql {
+                db: 0,
+                sql: returning.clone(),
+                params: vec![],
+            },
+            Request::QuerySql {
+                db: 0,
+                sql: "PRAGMA journal_mode".into(),
+                params: vec![],
+            },
         ] {
             let verdict = judge(&request, Some(Caller::Operator));
-            assert!(matches!(verdict, Verdict::Refuse(_)), "{request:?}: {verdict:?}");
+            assert!(
+                matches!(verdict, Verdict::Refuse(_)),
+                "{request:?}: {verdict:?}"
+            );
         }
         assert_eq!(
-            judge(&Request::QuerySql { db: 0, sql: returning, params: vec![] }, None),
+            judge(
+                &Request::QuerySql {
+                    db: 0,
+                    sql: returning,
+                    params: vec![]
+                },
+                None
+            ),
             Verdict::Pass,
             "its rows are asked for"
         );
@@ -189,12 +229,27 @@ mod tests {
     fn a_prepared_returning_is_refused_by_exec_until_finalized() {
         let mut s = Statements::default();
         let sql = "INSERT INTO t VALUES (1) RETURNING n".to_owned();
-        let prepare = |sql| Request::Prepare { db: 0, sql, tail: false };
-        let exec = Request::Exec { db: 0, stmt: 3, params: vec![] };
+        let prepare = |sql| Request::Prepare {
+            db: 0,
+            sql,
+            tail: false,
+        };
+        let exec = Request::Exec {
+            db: 0,
+            stmt: 3,
+            params: vec![],
+        };
         assert_eq!(judge_after(&prepare(sql), None, &mut s), Verdict::Pass);
         s.prepared(3);
-        assert!(matches!(judge_after(&exec, None, &mut s), Verdict::Refuse(_)));
-        let query = Request::Query { db: 0, stmt: 3, params: vec![] };
+        assert!(matches!(
+            judge_after(&exec, None, &mut s),
+            Verdict::Refuse(_)
+        ));
+        let query = Request::Query {
+            db: 0,
+            stmt: 3,
+            params: vec![],
+        };
         assert_eq!(judge_after(&query, None, &mut s), Verdict::Pass);
         judge_after(&Request::Finalize { db: 0, stmt: 3 }, None, &mut s);
         judge_after(&prepare("SELECT 1".into()), None, &mut s);
@@ -208,17 +263,34 @@ mod tests {
         for caller in [None, Some(Caller::Forwarded)] {
             assert!(matches!(judge(&remove, caller), Verdict::Refuse(f) if f.code == 23));
         }
-        assert_eq!(judge(&remove, Some(Caller::Operator)), Verdict::Guard(remove.clone()));
-        let connect = Request::Connect { id: 7, address: "a:1".into() };
+        assert_eq!(
+            judge(&remove, Some(Caller::Operator)),
+            Verdict::Guard(remove.clone())
+        );
+        let connect = Request::Connect {
+            id: 7,
+            address: "a:1".into(),
+        };
         assert!(matches!(judge(&connect, None), Verdict::Close(_)));
-        assert!(matches!(judge(&connect, Some(Caller::Operator)), Verdict::Close(_)));
-        let raft = Verdict::Raft { id: 7, address: "a:1".into() };
+        assert!(matches!(
+            judge(&connect, Some(Caller::Operator)),
+            Verdict::Close(_)
+        ));
+        let raft = Verdict::Raft {
+            id: 7,
+            address: "a:1".into(),
+        };
         assert_eq!(judge(&connect, Some(Caller::Member)), raft);
     }
 
     #[test]
     fn what_is_no_request_closes_the_connection() {
-        let header = |kind, schema| Header { words: 1, kind, schema, extra: 0 };
+        let header = |kind, schema| Header {
+            words: 1,
+            kind,
+            schema,
+            extra: 0,
+        };
         for (header, body) in [
             (header(kind::LEADER, 0), &[][..]),
             (header(77, 0), &[0; 8]),
@@ -227,7 +299,10 @@ mod tests {
             (header(kind::OPEN, 0), &[0; 8]),
         ] {
             let verdict = check(&header, body, None, &mut Statements::default());
-            assert!(matches!(verdict, Verdict::Close(_)), "{header:?}: {verdict:?}");
+            assert!(
+                matches!(verdict, Verdict::Close(_)),
+                "{header:?}: {verdict:?}"
+            );
         }
     }
 }

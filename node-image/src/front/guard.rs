@@ -26,14 +26,22 @@ const NOT_LEADER: u64 = dqlite_client::code::NOT_LEADER;
 const CONSTRAINT: u64 = 19;
 
 fn failure(code: u64, message: impl Into<String>) -> Failure {
-    Failure { code, message: message.into() }
+    Failure {
+        code,
+        message: message.into(),
+    }
 }
 
 /// Lets the change pass or says why not. The caller holds the node's one lock of changes.
 pub async fn check(member: &Member, change: &Request) -> Result<(), Failure> {
     let io = |e: Error| failure(10, format!("the engine did not answer: {e}"));
-    let socket = member.engine().ok_or_else(|| failure(10, "the engine does not run"))?;
-    let options = Options { request_timeout: BARRIER, ..Options::default() };
+    let socket = member
+        .engine()
+        .ok_or_else(|| failure(10, "the engine does not run"))?;
+    let options = Options {
+        request_timeout: BARRIER,
+        ..Options::default()
+    };
     let engine = engine_link::client(&socket, &options).map_err(io)?;
     barrier(&engine).await.map_err(|e| match e {
         Error::Server { code, message } => failure(code, message),
@@ -74,7 +82,12 @@ pub async fn check(member: &Member, change: &Request) -> Result<(), Failure> {
 
 async fn barrier(engine: &Connection) -> Result<(), Error> {
     engine.open(BARRIER_DATABASE).await?;
-    engine.query_sql("SELECT 1", &[]).await?.next().await.map(|_| ())
+    engine
+        .query_sql("SELECT 1", &[])
+        .await?
+        .next()
+        .await
+        .map(|_| ())
 }
 
 /// Ids of the voters once the change is made.
@@ -96,7 +109,11 @@ fn after(view: &View, change: &Request) -> Vec<u64> {
 async fn ask(member: &Member, view: &View, voters: &[u64]) -> Vec<u64> {
     let me = member.settings.id;
     let mut asked = JoinSet::new();
-    for other in view.members.iter().filter(|m| voters.contains(&m.id) && m.id != me) {
+    for other in view
+        .members
+        .iter()
+        .filter(|m| voters.contains(&m.id) && m.id != me)
+    {
         let (peers, other) = (member.peers.clone(), other.clone());
         asked.spawn(async move {
             let seen = timeout(ANSWER, async {
@@ -116,8 +133,7 @@ async fn ask(member: &Member, view: &View, voters: &[u64]) -> Vec<u64> {
 fn confirms(other: &node_api::Member, seen: &View, leader: u64) -> bool {
     match other.role {
         node_api::Role::Voter => {
-            seen.leader == Some(leader)
-                && seen.role_of(other.id) == Some(node_api::Role::Voter)
+            seen.leader == Some(leader) && seen.role_of(other.id) == Some(node_api::Role::Voter)
         }
         _ => seen.role_of(other.id).is_some(),
     }
@@ -131,8 +147,15 @@ mod tests {
 
     fn view(leader: Option<u64>, members: &[(u64, node_api::Role)]) -> View {
         let members = members.iter();
-        let members = members.map(|(id, role)| Member { id: *id, address: id.to_string(), role: *role });
-        View { leader, members: members.collect() }
+        let members = members.map(|(id, role)| Member {
+            id: *id,
+            address: id.to_string(),
+            role: *role,
+        });
+        View {
+            leader,
+            members: members.collect(),
+        }
     }
 
     #[test]
@@ -143,24 +166,51 @@ mod tests {
         assert_eq!(assign(2, Role::Spare), [1]);
         assert_eq!(after(&now, &Request::Remove { id: 2 }), [1]);
         assert_eq!(after(&now, &Request::Remove { id: 3 }), [1, 2]);
-        assert_eq!(after(&now, &Request::Add { id: 9, address: "x".into() }), [1, 2]);
+        assert_eq!(
+            after(
+                &now,
+                &Request::Add {
+                    id: 9,
+                    address: "x".into()
+                }
+            ),
+            [1, 2]
+        );
     }
 
     #[test]
     fn a_voter_confirms_only_this_leader_and_only_as_voter() {
-        let two = Member { id: 2, address: "2".into(), role: Voter };
+        let two = Member {
+            id: 2,
+            address: "2".into(),
+            role: Voter,
+        };
         let both = [(1, Voter), (2, Voter)];
         assert!(confirms(&two, &view(Some(1), &both), 1));
         assert!(!confirms(&two, &view(Some(2), &both), 1), "names another");
         assert!(!confirms(&two, &view(None, &both), 1), "names none");
-        assert!(!confirms(&two, &view(Some(1), &[(1, Voter), (2, Standby)]), 1), "no voter");
-        assert!(!confirms(&two, &view(Some(1), &[(1, Voter)]), 1), "not listed");
+        assert!(
+            !confirms(&two, &view(Some(1), &[(1, Voter), (2, Standby)]), 1),
+            "no voter"
+        );
+        assert!(
+            !confirms(&two, &view(Some(1), &[(1, Voter)]), 1),
+            "not listed"
+        );
     }
 
     #[test]
     fn a_standby_confirms_when_it_gets_the_log() {
-        let three = Member { id: 3, address: "3".into(), role: Standby };
-        assert!(confirms(&three, &view(None, &[(1, Voter), (3, Standby)]), 1));
+        let three = Member {
+            id: 3,
+            address: "3".into(),
+            role: Standby,
+        };
+        assert!(confirms(
+            &three,
+            &view(None, &[(1, Voter), (3, Standby)]),
+            1
+        ));
         assert!(!confirms(&three, &view(None, &[]), 1));
     }
 }

@@ -37,18 +37,29 @@ impl Limits {
             return None;
         }
         *mine += 1;
-        Some(Place { limits: Arc::clone(self), from })
+        Some(Place {
+            limits: Arc::clone(self),
+            from,
+        })
     }
 
     /// Connections that are open now.
     pub fn count(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .sum()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.limits.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .limits
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(n) = open.get_mut(&self.from) {
             *n -= 1;
             if *n == 0 {
@@ -66,7 +77,9 @@ mod tests {
     fn places_are_limited_per_peer_and_given_back() {
         let limits = Limits::new();
         let from = |n: u8| IpAddr::from([10, 0, 0, n]);
-        let mut places: Vec<_> = (0..PER_PEER).map(|_| limits.take(from(1)).unwrap()).collect();
+        let mut places: Vec<_> = (0..PER_PEER)
+            .map(|_| limits.take(from(1)).unwrap())
+            .collect();
         assert!(limits.take(from(1)).is_none());
         assert!(limits.take(from(2)).is_some());
         places.pop();

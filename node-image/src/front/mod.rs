@@ -70,7 +70,13 @@ pub struct Peer {
 impl Front {
     pub fn new(member: Arc<Member>, metrics: Arc<Metrics>, stop: CancellationToken) -> Arc<Self> {
         let (limits, changes) = (Limits::new(), Mutex::default());
-        Arc::new(Self { member, metrics, limits, stop, changes })
+        Arc::new(Self {
+            member,
+            metrics,
+            limits,
+            stop,
+            changes,
+        })
     }
 
     /// Takes connections until `closing`, each in a task of its own.
@@ -122,7 +128,11 @@ impl Front {
                 self.metrics.refused("bad start");
             }
         })?;
-        let peer = Peer { read, write, caller };
+        let peer = Peer {
+            read,
+            write,
+            caller,
+        };
         match port {
             Port::Front => relay::serve(self, peer, None).await,
             Port::Leader => leader_port::serve(self, peer).await,

@@ -27,7 +27,9 @@ const SMALL: usize = 4096;
 pub async fn serve(front: &Front, peer: Peer, advertised: Option<&str>) -> io::Result<()> {
     let engine = engine_link::connect(&front.engine()?)?;
     let (engine_read, mut engine_write) = engine.into_split();
-    engine_write.write_all(&dqlite_wire::PROTOCOL_VERSION.to_le_bytes()).await?;
+    engine_write
+        .write_all(&dqlite_wire::PROTOCOL_VERSION.to_le_bytes())
+        .await?;
     let mut relay = Relay {
         front,
         peer,
@@ -104,7 +106,11 @@ impl Relay<'_> {
             }
             Err(failure) => {
                 self.front.metrics.refused("membership change");
-                tracing::warn!(?change, reason = failure.message, "membership change refused");
+                tracing::warn!(
+                    ?change,
+                    reason = failure.message,
+                    "membership change refused"
+                );
                 self.reply(&Response::Failure(failure)).await.map(|()| true)
             }
         }

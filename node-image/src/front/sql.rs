@@ -5,11 +5,33 @@
 
 /// PRAGMAs that read, or that change nothing outside the connection.
 const PRAGMAS: [&str; 27] = [
-    "application_id", "case_sensitive_like", "collation_list", "compile_options", "database_list",
-    "defer_foreign_keys", "delete_database", "encoding", "foreign_key_check", "foreign_key_list",
-    "foreign_keys", "freelist_count", "function_list", "index_info", "index_list", "index_xinfo",
-    "integrity_check", "module_list", "optimize", "page_count", "page_size", "pragma_list",
-    "quick_check", "recursive_triggers", "table_info", "table_list", "table_xinfo",
+    "application_id",
+    "case_sensitive_like",
+    "collation_list",
+    "compile_options",
+    "database_list",
+    "defer_foreign_keys",
+    "delete_database",
+    "encoding",
+    "foreign_key_check",
+    "foreign_key_list",
+    "foreign_keys",
+    "freelist_count",
+    "function_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "module_list",
+    "optimize",
+    "page_count",
+    "page_size",
+    "pragma_list",
+    "quick_check",
+    "recursive_triggers",
+    "table_info",
+    "table_list",
+    "table_xinfo",
 ];
 /// PRAGMAs that may be set; they are stored in the database as any row is.
 const STORED_PRAGMAS: [&str; 2] = ["user_version", "schema_version"];
@@ -85,7 +107,10 @@ impl<'a> Iterator for Words<'a> {
                 self.skip_past(1, quote);
             } else if c.is_alphabetic() || c == '_' {
                 let part_of_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-                let end = self.rest.find(|c| !part_of_word(c)).unwrap_or(self.rest.len());
+                let end = self
+                    .rest
+                    .find(|c| !part_of_word(c))
+                    .unwrap_or(self.rest.len());
                 let (word, rest) = self.rest.split_at(end);
                 self.rest = rest;
                 return Some(word);

@@ -13,7 +13,10 @@ async fn a_cluster_is_founded_joined_and_served_through_every_leader_port() {
     let cluster = Cluster::of_three(1).await;
     for node in &cluster.nodes {
         let mut session = node.session().await;
-        session.exec("CREATE TABLE IF NOT EXISTS t (n)", &[]).await.unwrap();
+        session
+            .exec("CREATE TABLE IF NOT EXISTS t (n)", &[])
+            .await
+            .unwrap();
         session.exec("INSERT INTO t VALUES (1)", &[]).await.unwrap();
     }
     let mut session = cluster.nodes[1].session().await;
@@ -26,7 +29,10 @@ async fn no_client_is_let_in_before_the_founding_is_recorded() {
     let mut cluster = Cluster::new(2);
     let node = cluster.start("demo-1").await;
     assert_eq!(node.status().await["phase"]["name"], "empty");
-    assert!(node.front().leader().await.is_err(), "an empty member serves nobody");
+    assert!(
+        node.front().leader().await.is_err(),
+        "an empty member serves nobody"
+    );
     assert!(node.order("open").await.is_err(), "nothing to open");
     node.order("found").await.unwrap();
     node.order("found").await.unwrap();
@@ -47,12 +53,18 @@ async fn the_guard_refuses_what_would_cost_the_quorum_and_the_cluster_goes_on() 
     let operator = cluster.nodes[leader].as_operator().await;
     for (what, refused) in [
         ("REMOVE", operator.remove(ids[up]).await),
-        ("ASSIGN standby", operator.assign(ids[up], Role::Standby).await),
+        (
+            "ASSIGN standby",
+            operator.assign(ids[up], Role::Standby).await,
+        ),
         ("ASSIGN spare", operator.assign(ids[up], Role::Spare).await),
         ("REMOVE itself", operator.remove(ids[leader]).await),
     ] {
         let reason = refused.unwrap_err().to_string();
-        assert!(reason.contains("refused: 1 of the 2 voters"), "{what}: {reason}");
+        assert!(
+            reason.contains("refused: 1 of the 2 voters"),
+            "{what}: {reason}"
+        );
     }
     let stranger = cluster.nodes[leader].front();
     let reason = stranger.remove(ids[up]).await.unwrap_err();
@@ -87,7 +99,10 @@ async fn a_node_that_is_asked_to_stop_hands_leadership_over() {
                 }
             }
         }
-        assert!(acknowledged.elapsed() < Duration::from_secs(5), "writes go on");
+        assert!(
+            acknowledged.elapsed() < Duration::from_secs(5),
+            "writes go on"
+        );
     }
     assert!(stopped.await.unwrap().success());
     println!("longest write gap {gap:?}");
@@ -104,7 +119,11 @@ async fn a_member_whose_disk_is_emptied_ends_and_comes_back_empty() {
     std::fs::remove_dir_all(node.data.path().join("dqlite")).unwrap();
     let asked = Instant::now();
     assert!(!node.ended().await.success());
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
     node.start().await;
     assert_eq!(node.status().await["phase"]["name"], "empty");
     assert!(node.try_session().await.is_err());
@@ -113,7 +132,9 @@ async fn a_member_whose_disk_is_emptied_ends_and_comes_back_empty() {
 #[tokio::test]
 async fn a_connection_meant_for_another_member_is_closed() {
     let cluster = Cluster::of_three(6).await;
-    let [a, b, _] = &cluster.nodes[..] else { panic!() };
+    let [a, b, _] = &cluster.nodes[..] else {
+        panic!()
+    };
     let wrong_target = b.as_operator_for(a.address(), &cluster.id, b.id).await;
     assert!(wrong_target.leader().await.is_err());
     let wrong_cluster = a.as_operator_for(a.address(), "another", a.id).await;
@@ -136,5 +157,8 @@ async fn a_slow_statement_does_not_depose_the_leader() {
 }
 
 async fn write(session: &mut Session) -> Result<(), dqlite_client::Error> {
-    session.exec("INSERT INTO t VALUES (1)", &[]).await.map(|_| ())
+    session
+        .exec("INSERT INTO t VALUES (1)", &[])
+        .await
+        .map(|_| ())
 }

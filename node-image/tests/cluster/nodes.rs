@@ -31,7 +31,10 @@ pub struct Node {
 pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let started = Instant::now();
     while !condition().await {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited 20 s for: {what}");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "waited 20 s for: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -39,7 +42,11 @@ pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
 impl Cluster {
     /// Every test has addresses of its own: 127.9.`net`.x.
     pub fn new(net: u8) -> Self {
-        Self { id: format!("cluster-{net}"), net, nodes: Vec::new() }
+        Self {
+            id: format!("cluster-{net}"),
+            net,
+            nodes: Vec::new(),
+        }
     }
 
     pub async fn start(&mut self, name: &str) -> &Node {
@@ -61,7 +68,13 @@ impl Cluster {
             format!("--token-file={}", token.display()),
             format!("--listen={host}"),
         ];
-        let mut node = Node { id, data, host, args: args.to_vec(), process: None };
+        let mut node = Node {
+            id,
+            data,
+            host,
+            args: args.to_vec(),
+            process: None,
+        };
         node.start().await;
         self.nodes.push(node);
         self.nodes.last().unwrap()
@@ -73,7 +86,9 @@ impl Cluster {
         for name in ["demo-1", "demo-2", "demo-3"] {
             cluster.start(name).await;
         }
-        let [founder, joiners @ ..] = &cluster.nodes[..] else { panic!() };
+        let [founder, joiners @ ..] = &cluster.nodes[..] else {
+            panic!()
+        };
         founder.order("found").await.unwrap();
         founder.order("open").await.unwrap();
         until("the founder leads", async || founder.leads().await).await;
@@ -82,7 +97,10 @@ impl Cluster {
             joiner.order("join").await.unwrap();
             operator.add(joiner.id, &joiner.address()).await.unwrap();
             operator.assign(joiner.id, Role::Standby).await.unwrap();
-            until("seeded", async || joiner.status().await["phase"]["name"] == "seeded").await;
+            until("seeded", async || {
+                joiner.status().await["phase"]["name"] == "seeded"
+            })
+            .await;
             operator.assign(joiner.id, Role::Voter).await.unwrap();
         }
         for node in &cluster.nodes {
@@ -147,7 +165,11 @@ impl Node {
     pub async fn order(&self, order: &str) -> Result<(), String> {
         let request = reqwest::Client::new().post(self.url(order));
         let answer = self.with_token(request).send().await.unwrap();
-        if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap()) }
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(answer.text().await.unwrap())
+        }
     }
 
     /// As a client without a header.
@@ -161,9 +183,15 @@ impl Node {
     }
 
     pub async fn as_operator_for(&self, to: String, cluster: &str, target: u64) -> Connection {
-        let header =
-            ProxyHeader { cluster: cluster.into(), target, caller: Caller::Operator };
-        let options = Options { proxy: Some(header), ..Options::default() };
+        let header = ProxyHeader {
+            cluster: cluster.into(),
+            target,
+            caller: Caller::Operator,
+        };
+        let options = Options {
+            proxy: Some(header),
+            ..Options::default()
+        };
         Connection::dial(&to, &options).await.unwrap()
     }
 
@@ -177,7 +205,9 @@ impl Node {
     }
 
     pub async fn try_session(&self) -> Result<Session, Error> {
-        Client::new([format!("{}:9002", self.host)]).open("app").await
+        Client::new([format!("{}:9002", self.host)])
+            .open("app")
+            .await
     }
 
     pub fn kill(&mut self) {
@@ -188,7 +218,10 @@ impl Node {
 
     pub fn terminate(&mut self) -> impl Future<Output = ExitStatus> + use<> {
         let mut process = self.process.take().unwrap();
-        let sent = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+        let sent = Command::new("kill")
+            .arg(process.id().to_string())
+            .status()
+            .unwrap();
         assert!(sent.success());
         let waiting = tokio::task::spawn_blocking(move || process.wait().unwrap());
         async { waiting.await.unwrap() }
@@ -196,7 +229,9 @@ impl Node {
 
     pub async fn ended(&mut self) -> ExitStatus {
         let mut process = self.process.take().unwrap();
-        tokio::task::spawn_blocking(move || process.wait().unwrap()).await.unwrap()
+        tokio::task::spawn_blocking(move || process.wait().unwrap())
+            .await
+            .unwrap()
     }
 }
 

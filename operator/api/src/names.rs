@@ -89,7 +89,10 @@ impl Names {
             (MANAGED_BY_LABEL, MANAGED_BY),
             (CLUSTER_LABEL, &self.cluster),
         ];
-        pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        pairs
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     /// Labels of a member's objects.
@@ -103,6 +106,9 @@ impl Names {
     /// Label selector of everything that belongs to the cluster.
     #[must_use]
     pub fn selector(&self) -> String {
-        format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CLUSTER_LABEL}={}", self.cluster)
+        format!(
+            "{MANAGED_BY_LABEL}={MANAGED_BY},{CLUSTER_LABEL}={}",
+            self.cluster
+        )
     }
 }

@@ -132,7 +132,11 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { size: one_gibibyte(), class_name: None, retain: Retain::Retain }
+        Self {
+            size: one_gibibyte(),
+            class_name: None,
+            retain: Retain::Retain,
+        }
     }
 }
 

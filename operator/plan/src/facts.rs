@@ -107,7 +107,11 @@ impl Object {
     /// Its uid, if it is ours and stays.
     #[must_use]
     pub fn uid(&self) -> Option<&Uid> {
-        if let Self::Present(uid) = self { Some(uid) } else { None }
+        if let Self::Present(uid) = self {
+            Some(uid)
+        } else {
+            None
+        }
     }
 }
 
@@ -209,13 +213,19 @@ impl Facts {
 impl Record {
     /// Members that are to stay.
     pub fn kept(&self) -> impl Iterator<Item = (Number, &Entry)> {
-        self.members.iter().filter(|(_, e)| !e.retired).map(|(n, e)| (*n, e))
+        self.members
+            .iter()
+            .filter(|(_, e)| !e.retired)
+            .map(|(n, e)| (*n, e))
     }
 
     /// The member with this id.
     #[must_use]
     pub fn by_id(&self, id: RaftId) -> Option<Number> {
-        self.members.iter().find(|(_, e)| e.id == id).map(|(n, _)| *n)
+        self.members
+            .iter()
+            .find(|(_, e)| e.id == id)
+            .map(|(n, _)| *n)
     }
 }
 

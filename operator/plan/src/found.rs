@@ -12,10 +12,14 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
         return None;
     }
     // Any witness that says founded forbids founding.
-    let witness = record.members.keys().filter_map(|n| facts.node(*n)).any(|node| {
-        use NodePhase::{Founding, Joining, Open, Seeded};
-        matches!(node.phase, Founding | Joining | Seeded | Open)
-    });
+    let witness = record
+        .members
+        .keys()
+        .filter_map(|n| facts.node(*n))
+        .any(|node| {
+            use NodePhase::{Founding, Joining, Open, Seeded};
+            matches!(node.phase, Founding | Joining | Seeded | Open)
+        });
     if witness {
         return Some(Step::RecordFounded);
     }
@@ -27,16 +31,24 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
         return Some(wanted);
     }
     let intended = record.intent.as_ref().map(|i| i.member);
-    let (founder, entry) =
-        record.kept().find(|(n, _)| Some(*n) == intended).or_else(|| record.kept().next())?;
+    let (founder, entry) = record
+        .kept()
+        .find(|(n, _)| Some(*n) == intended)
+        .or_else(|| record.kept().next())?;
     let Some(node) = facts.node(founder) else {
         return Some(Step::Wait(Reason::MemberStarting(founder)));
     };
     if let NodePhase::Refused(reason) = &node.phase {
-        return Some(Step::Stalled(Reason::FounderRefused(founder, reason.clone())));
+        return Some(Step::Stalled(Reason::FounderRefused(
+            founder,
+            reason.clone(),
+        )));
     }
     let disk = entry.disk.clone()?;
-    let intent = Intent { member: founder, disk: disk.clone() };
+    let intent = Intent {
+        member: founder,
+        disk: disk.clone(),
+    };
     if record.intent.as_ref() == Some(&intent) {
         Some(Step::Found(founder))
     } else {
@@ -62,7 +74,9 @@ pub(crate) fn founder_lost(facts: &Facts, record: &Record) -> Option<Step> {
         *n != founder
             && e.join.is_some()
             && !is_lost(facts, record, *n)
-            && facts.node(*n).is_none_or(|node| node.phase != NodePhase::Joining)
+            && facts
+                .node(*n)
+                .is_none_or(|node| node.phase != NodePhase::Joining)
     });
     let lost = !entry.removed && is_lost(facts, record, founder) && !others;
     lost.then_some(Step::Stalled(Reason::FounderLost(founder)))

@@ -54,5 +54,9 @@ pub fn decide(facts: &Facts) -> Step {
 #[must_use]
 pub fn default_voters(members: u32) -> u32 {
     let most = members.clamp(1, 5);
-    if most.is_multiple_of(2) { most - 1 } else { most }
+    if most.is_multiple_of(2) {
+        most - 1
+    } else {
+        most
+    }
 }

@@ -28,7 +28,9 @@ pub(crate) fn obstacle(facts: &Facts, record: &Record) -> Option<Step> {
 
 /// Whether the PVC that was recorded for a member exists no more.
 pub(crate) fn disk_is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
-    let Some(recorded) = record.members.get(&n).and_then(|e| e.disk.as_ref()) else { return false };
+    let Some(recorded) = record.members.get(&n).and_then(|e| e.disk.as_ref()) else {
+        return false;
+    };
     match seen(facts, n).disk {
         Object::Present(uid) | Object::Deleting(uid) => uid != *recorded,
         Object::Absent | Object::Foreign => true,
@@ -40,14 +42,21 @@ pub(crate) fn is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
     if disk_is_lost(facts, record, n) {
         return true;
     }
-    let Some(entry) = record.members.get(&n) else { return false };
-    let Some(node) = facts.node(n) else { return false };
+    let Some(entry) = record.members.get(&n) else {
+        return false;
+    };
+    let Some(node) = facts.node(n) else {
+        return false;
+    };
     match &node.phase {
         NodePhase::Refused(_) => true,
         // Nothing is on the disk of a member that was told to put something there.
         NodePhase::Empty => {
             let founder = record.intent.as_ref().is_some_and(|i| i.member == n);
-            let told_before = entry.join.as_ref().is_some_and(|told| *told != node.instance);
+            let told_before = entry
+                .join
+                .as_ref()
+                .is_some_and(|told| *told != node.instance);
             (record.founded && founder) || told_before
         }
         _ => false,
@@ -63,7 +72,10 @@ pub(crate) fn retire_lost(facts: &Facts, record: &Record) -> Option<Step> {
     facts.leader()?;
     let condemned = |n| matches!(seen(facts, n).disk, Object::Deleting(_));
     let leaves = |n| is_lost(facts, record, n) || condemned(n);
-    record.kept().find(|(n, _)| leaves(*n)).map(|(n, _)| Step::Retire(n))
+    record
+        .kept()
+        .find(|(n, _)| leaves(*n))
+        .map(|(n, _)| Step::Retire(n))
 }
 
 /// As many members as the spec wants: one more, or one that leaves.
@@ -81,12 +93,21 @@ pub(crate) fn size(facts: &Facts, record: &Record) -> Option<Step> {
     }
     // Those who never became part of the cluster leave first, then the highest numbers. The founder
     // of a cluster that does not exist yet stays.
-    let founder = record.intent.as_ref().filter(|_| !record.founded).map(|i| i.member);
+    let founder = record
+        .intent
+        .as_ref()
+        .filter(|_| !record.founded)
+        .map(|i| i.member);
     let part = |entry: &Entry| {
-        facts.leader().and_then(|(_, node)| node.role_of(entry.id)).is_some_and(|r| r != Role::Spare)
+        facts
+            .leader()
+            .and_then(|(_, node)| node.role_of(entry.id))
+            .is_some_and(|r| r != Role::Spare)
     };
     let leaves = kept.iter().filter(|(n, _)| Some(*n) != founder);
-    leaves.min_by_key(|(n, e)| (part(e), std::cmp::Reverse(*n))).map(|(n, _)| Step::Retire(*n))
+    leaves
+        .min_by_key(|(n, e)| (part(e), std::cmp::Reverse(*n)))
+        .map(|(n, _)| Step::Retire(*n))
 }
 
 /// The PVC, its record and the StatefulSet of every member that stays, in this order.
@@ -164,7 +185,11 @@ pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
 pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
     let Some((_, leader)) = facts.leader() else {
         let all = record.members.values().filter(|e| !e.removed).count();
-        let lost = record.members.keys().filter(|n| is_lost(facts, record, **n)).count();
+        let lost = record
+            .members
+            .keys()
+            .filter(|n| is_lost(facts, record, **n))
+            .count();
         return if lost * 2 >= all && lost > 0 {
             Step::Stalled(Reason::QuorumLost)
         } else {

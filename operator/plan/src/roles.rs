@@ -10,7 +10,12 @@ const STANDBYS: usize = 3;
 
 pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
     let (leader, config) = facts.leader()?;
-    let votes = Votes { facts, record, leader, config };
+    let votes = Votes {
+        facts,
+        record,
+        leader,
+        config,
+    };
     votes
         .strangers()
         .or_else(|| votes.lost_voter())
@@ -57,9 +62,10 @@ impl Votes<'_> {
     /// It has the log, by its own account, and has no vote.
     fn is_seeded_standby(&self, n: Number) -> bool {
         self.role(n) == Some(Role::Standby)
-            && self.facts.node(n).is_some_and(|node| {
-                matches!(node.phase, NodePhase::Seeded | NodePhase::Open)
-            })
+            && self
+                .facts
+                .node(n)
+                .is_some_and(|node| matches!(node.phase, NodePhase::Seeded | NodePhase::Open))
     }
 
     /// The members that are to vote: those who do, lowest numbers first, then those who could.
@@ -77,7 +83,11 @@ impl Votes<'_> {
 
     /// Ids in the configuration that are no member's.
     fn strangers(&self) -> Option<Step> {
-        let mut unknown = self.config.servers.iter().filter(|s| self.record.by_id(s.id).is_none());
+        let mut unknown = self
+            .config
+            .servers
+            .iter()
+            .filter(|s| self.record.by_id(s.id).is_none());
         let stranger = unknown.next()?.id;
         if self.record.retired.contains(&stranger) {
             Some(Step::RemoveRetired(stranger))
@@ -112,7 +122,10 @@ impl Votes<'_> {
     }
 
     fn promote(&self) -> Option<Step> {
-        let next = self.wanted().into_iter().find(|n| self.role(*n) != Some(Role::Voter))?;
+        let next = self
+            .wanted()
+            .into_iter()
+            .find(|n| self.role(*n) != Some(Role::Voter))?;
         Some(Step::Assign(next, Role::Voter))
     }
 
@@ -147,7 +160,11 @@ impl Votes<'_> {
             .collect();
         others.sort_by_key(|n| (self.role(*n), *n));
         others.into_iter().enumerate().find_map(|(i, n)| {
-            let role = if i < STANDBYS { Role::Standby } else { Role::Spare };
+            let role = if i < STANDBYS {
+                Role::Standby
+            } else {
+                Role::Spare
+            };
             (self.role(n) != Some(role)).then_some(Step::Assign(n, role))
         })
     }
@@ -155,7 +172,11 @@ impl Votes<'_> {
     /// Members without a vote that leave. A removal is repeated until it was answered: that it is
     /// not listed any more is no proof.
     fn leavers(&self) -> Option<Step> {
-        let mut leaving = self.record.members.iter().filter(|(_, e)| e.retired && !e.removed);
+        let mut leaving = self
+            .record
+            .members
+            .iter()
+            .filter(|(_, e)| e.retired && !e.removed);
         let (n, entry) = leaving.next()?;
         let founder = self.record.intent.as_ref().is_some_and(|i| i.member == *n);
         if entry.join.is_none() && !founder && self.role(*n).is_none() {

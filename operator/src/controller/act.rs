@@ -22,25 +22,36 @@ pub async fn act(
     step: &Step,
 ) -> anyhow::Result<Option<String>> {
     ctx.lease.check()?;
-    let acting = Acting { ctx, wanted, observed };
+    let acting = Acting {
+        ctx,
+        wanted,
+        observed,
+    };
     let name = |n: &Number| wanted.names.member(*n);
-    
+
     match step {
-        Step::Wait(_) | Step::Stalled(_) | Step::Done => return Ok(None),
+        Step::Wait(_) | Step::Stalled(_) | Step::Done => Ok(None),
         Step::CreateRecord => acting.create_record().await.map(|()| None),
         Step::NewMember => acting.remember(new_member).await.map(|()| None),
         Step::CreateDisk(n) => {
             api::create(&ctx.client, &objects::disk(wanted, *n)).await?;
             Ok(None)
         }
-        Step::RecordDisk(n, uid) => {
-            acting.entry(*n, |e| e.disk = Some(uid.clone())).await.map(|()| None)
-        }
+        Step::RecordDisk(n, uid) => acting
+            .entry(*n, |e| e.disk = Some(uid.clone()))
+            .await
+            .map(|()| None),
         Step::ApplySet(n) => acting.apply_set(*n).await.map(|()| None),
         Step::DeletePod(n, uid) => acting.delete_pod(*n, uid).await.map(|()| None),
         Step::RecordIntent(n, disk) => {
-            let intent = Intent { member: *n, disk: disk.clone() };
-            acting.remember(|r| r.intent = Some(intent)).await.map(|()| None)
+            let intent = Intent {
+                member: *n,
+                disk: disk.clone(),
+            };
+            acting
+                .remember(|r| r.intent = Some(intent))
+                .await
+                .map(|()| None)
         }
         Step::Found(n) => {
             acting.order(*n, "found").await?;
@@ -51,18 +62,23 @@ pub async fn act(
             acting.order(*n, "open").await?;
             Ok(Some(format!("{} lets clients in", name(n))))
         }
-        Step::RecordJoin(n, instance) => {
-            acting.entry(*n, |e| e.join = Some(instance.clone())).await.map(|()| None)
-        }
+        Step::RecordJoin(n, instance) => acting
+            .entry(*n, |e| e.join = Some(instance.clone()))
+            .await
+            .map(|()| None),
         Step::Join(n) => acting.order(*n, "join").await.map(|()| None),
         Step::Add(n) => {
             let (id, address) = (acting.id(*n)?, wanted.names.address(*n));
-            acting.change(&Change::Add { id, address }).await?;
-            Ok(Some(format!("{} is added to the cluster", name(n))))
+            let made = acting.change(&Change::Add { id, address }).await?;
+            Ok(made.then(|| format!("{} is added to the cluster", name(n))))
         }
         Step::Assign(n, role) => {
-            acting.change(&Change::Assign { id: acting.id(*n)?, role: wire(*role) }).await?;
-            Ok(Some(format!("{} is {} now", name(n), role_name(*role))))
+            let change = Change::Assign {
+                id: acting.id(*n)?,
+                role: wire(*role),
+            };
+            let made = acting.change(&change).await?;
+            Ok(made.then(|| format!("{} is {} now", name(n), role_name(*role))))
         }
         Step::Transfer(n) => {
             acting.leader().await?.transfer(acting.id(*n)?).await?;
@@ -73,13 +89,17 @@ pub async fn act(
             Ok(Some(format!("{} leaves the cluster", name(n))))
         }
         Step::Remove(n) => {
-            acting.change(&Change::Remove { id: acting.id(*n)? }).await?;
+            acting
+                .change(&Change::Remove { id: acting.id(*n)? })
+                .await?;
             acting.entry(*n, |e| e.removed = true).await?;
             Ok(Some(format!("{} is removed from the cluster", name(n))))
         }
         Step::RemoveRetired(id) => {
             acting.change(&Change::Remove { id: *id }).await?;
-            Ok(Some(format!("a member that left before (id {id}) is removed again")))
+            Ok(Some(format!(
+                "a member that left before (id {id}) is removed again"
+            )))
         }
         Step::RecordRemoved(n) => acting.entry(*n, |e| e.removed = true).await.map(|()| None),
         Step::MarkDisk(n, uid) => {
@@ -89,13 +109,18 @@ pub async fn act(
         }
         Step::DeleteSet(n, uid) => {
             let set = acting.member(*n)?.set.as_ref();
-            let set = set.filter(|s| s.metadata.uid.as_ref() == Some(uid)).context("set is gone")?;
+            let set = set
+                .filter(|s| s.metadata.uid.as_ref() == Some(uid))
+                .context("set is gone")?;
             api::delete(&ctx.client, set).await?;
             Ok(None)
         }
         Step::DeleteDisk(n, uid) => {
             api::delete(&ctx.client, acting.disk(*n, uid)?).await?;
-            Ok(Some(format!("the disk of {} is deleted, as spec.storage.retain says", name(n))))
+            Ok(Some(format!(
+                "the disk of {} is deleted, as spec.storage.retain says",
+                name(n)
+            )))
         }
         Step::Forget(n) => acting.remember(|r| forget(r, *n)).await.map(|()| None),
     }
@@ -109,11 +134,18 @@ struct Acting<'a> {
 
 impl Acting<'_> {
     fn memory(&self) -> anyhow::Result<&Memory> {
-        self.observed.record.as_ref().map(|(_, memory)| memory).context("there is no record")
+        self.observed
+            .record
+            .as_ref()
+            .map(|(_, memory)| memory)
+            .context("there is no record")
     }
 
     fn member(&self, n: Number) -> anyhow::Result<&super::observe::Member> {
-        self.observed.members.get(&n).with_context(|| format!("member {n} was not seen"))
+        self.observed
+            .members
+            .get(&n)
+            .with_context(|| format!("member {n} was not seen"))
     }
 
     fn disk(
@@ -122,24 +154,34 @@ impl Acting<'_> {
         uid: &str,
     ) -> anyhow::Result<&k8s_openapi::api::core::v1::PersistentVolumeClaim> {
         let disk = self.member(n)?.disk.as_ref();
-        disk.filter(|d| d.metadata.uid.as_deref() == Some(uid)).context("the PVC is gone")
+        disk.filter(|d| d.metadata.uid.as_deref() == Some(uid))
+            .context("the PVC is gone")
     }
 
     fn id(&self, n: Number) -> anyhow::Result<u64> {
         let entry = self.memory()?.record.members.get(&n);
-        Ok(entry.with_context(|| format!("member {n} is not recorded"))?.id)
+        Ok(entry
+            .with_context(|| format!("member {n} is not recorded"))?
+            .id)
     }
 
     async fn create_record(&self) -> anyhow::Result<()> {
         let cluster = format!("{:032x}", rand::random::<u128>());
-        let record = Record { next: 1, ..Record::default() };
+        let record = Record {
+            next: 1,
+            ..Record::default()
+        };
         let map = objects::record(self.wanted, &Memory { cluster, record })?;
         api::create(&self.ctx.client, &map).await?;
         Ok(())
     }
 
     async fn remember(&self, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
-        let (seen, memory) = self.observed.record.as_ref().context("there is no record")?;
+        let (seen, memory) = self
+            .observed
+            .record
+            .as_ref()
+            .context("there is no record")?;
         let mut memory = memory.clone();
         change(&mut memory.record);
         let map = objects::record(self.wanted, &memory)?;
@@ -158,8 +200,15 @@ impl Acting<'_> {
 
     async fn apply_set(&self, n: Number) -> anyhow::Result<()> {
         let memory = self.memory()?;
-        let entry = memory.record.members.get(&n).context("the member is not recorded")?;
-        let disk = entry.disk.as_ref().context("the member's disk is not recorded")?;
+        let entry = memory
+            .record
+            .members
+            .get(&n)
+            .context("the member is not recorded")?;
+        let disk = entry
+            .disk
+            .as_ref()
+            .context("the member's disk is not recorded")?;
         let set = objects::set(self.wanted, &memory.cluster, n, entry.id, disk);
         match self.member(n).ok().and_then(|m| m.set.as_ref()) {
             None => api::create(&self.ctx.client, &set).await?,
@@ -173,16 +222,24 @@ impl Acting<'_> {
 
     async fn delete_pod(&self, n: Number, uid: &str) -> anyhow::Result<()> {
         let pod = self.member(n)?.pod.as_ref();
-        let pod = pod.filter(|p| p.metadata.uid.as_deref() == Some(uid)).context("pod is gone")?;
+        let pod = pod
+            .filter(|p| p.metadata.uid.as_deref() == Some(uid))
+            .context("pod is gone")?;
         Ok(api::delete(&self.ctx.client, pod).await?)
     }
 
     fn target(&self, n: Number) -> anyhow::Result<Target> {
-        self.member(n)?.target().with_context(|| format!("member {n} has no address"))
+        self.member(n)?
+            .target()
+            .with_context(|| format!("member {n} has no address"))
     }
 
     async fn order(&self, n: Number, order: &str) -> anyhow::Result<()> {
-        let token = self.observed.token.clone().context("the admin token is missing")?;
+        let token = self
+            .observed
+            .token
+            .clone()
+            .context("the admin token is missing")?;
         let nodes = Nodes::new(self.ctx.http.clone(), token);
         Ok(nodes.order(&self.target(n)?, order).await?)
     }
@@ -194,7 +251,7 @@ impl Acting<'_> {
         Ok(Leader::dial(&self.target(n)?.ip, cluster, self.id(n)?).await?)
     }
 
-    async fn change(&self, change: &Change) -> anyhow::Result<()> {
+    async fn change(&self, change: &Change) -> anyhow::Result<bool> {
         let leader = self.leader().await?;
         // The last look before what cannot be undone: do we still hold the lease?
         self.ctx.lease.check()?;
@@ -215,7 +272,13 @@ fn new_member(record: &mut Record) {
     while taken(id, record) {
         id = random();
     }
-    record.members.insert(n, Entry { id, ..Entry::default() });
+    record.members.insert(
+        n,
+        Entry {
+            id,
+            ..Entry::default()
+        },
+    );
 }
 
 fn forget(record: &mut Record, n: Number) {

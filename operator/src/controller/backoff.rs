@@ -25,7 +25,10 @@ impl Backoff {
 
     /// A pass went well, or the object is gone.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -37,7 +40,10 @@ mod tests {
     fn waits_double_up_to_a_minute_for_each_object_alone() {
         let backoff = Backoff::default();
         let waits: Vec<_> = (0..9).map(|_| backoff.failed("a").as_millis()).collect();
-        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
+        assert_eq!(
+            waits,
+            [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
+        );
         assert_eq!(backoff.failed("b").as_millis(), 500);
         backoff.forget("a");
         assert_eq!(backoff.failed("a").as_millis(), 500);

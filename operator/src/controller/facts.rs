@@ -17,7 +17,13 @@ use crate::objects::{self, TEMPLATE_ANNOTATION};
 pub fn facts(wanted: &Wanted, observed: &Observed) -> Facts {
     let record = observed.record.as_ref().map(|(_, memory)| memory);
     let seen = observed.members.iter().filter_map(|(n, member)| {
-        let seen = seen(wanted, record.map(|m| m.cluster.as_str()), *n, member, record);
+        let seen = seen(
+            wanted,
+            record.map(|m| m.cluster.as_str()),
+            *n,
+            member,
+            record,
+        );
         let marked_and_forgotten =
             record.is_some_and(|m| !m.record.members.contains_key(n)) && seen.disk_marked;
         (!marked_and_forgotten).then_some((*n, seen))
@@ -41,7 +47,11 @@ fn seen(
         Some(meta) if !objects::is_ours(meta, &wanted.names, &wanted.uid) => Object::Foreign,
         Some(meta) => {
             let uid = meta.uid.clone().unwrap_or_default();
-            if meta.deletion_timestamp.is_some() { Object::Deleting(uid) } else { Object::Present(uid) }
+            if meta.deletion_timestamp.is_some() {
+                Object::Deleting(uid)
+            } else {
+                Object::Present(uid)
+            }
         }
     };
     let entry = memory.and_then(|m| m.record.members.get(&n));
@@ -54,7 +64,9 @@ fn seen(
         _ => false,
     };
     let marked = |meta: &ObjectMeta| {
-        meta.labels.as_ref().is_some_and(|l| l.get(REMOVED_LABEL).is_some_and(|v| v == "true"))
+        meta.labels
+            .as_ref()
+            .is_some_and(|l| l.get(REMOVED_LABEL).is_some_and(|v| v == "true"))
     };
     Seen {
         set: object(member.set.as_ref().map(|s| &s.metadata)),
@@ -62,15 +74,23 @@ fn seen(
         disk: object(member.disk.as_ref().map(|d| &d.metadata)),
         disk_marked: member.disk.as_ref().is_some_and(|d| marked(&d.metadata)),
         pod: pod(member.pod.as_ref(), member.set.as_ref()),
-        node: member.node.as_ref().filter(|s| Some(s.cluster.as_str()) == cluster).map_or(
-            Node::Unknown,
-            |status| Node::Says(node(status)),
-        ),
+        node: member
+            .node
+            .as_ref()
+            .filter(|s| Some(s.cluster.as_str()) == cluster)
+            .map_or(Node::Unknown, |status| Node::Says(node(status))),
     }
 }
 
 fn template(set: &StatefulSet) -> Option<&String> {
-    set.spec.as_ref()?.template.metadata.as_ref()?.annotations.as_ref()?.get(TEMPLATE_ANNOTATION)
+    set.spec
+        .as_ref()?
+        .template
+        .metadata
+        .as_ref()?
+        .annotations
+        .as_ref()?
+        .get(TEMPLATE_ANNOTATION)
 }
 
 /// A pod is stuck when it cannot start, and was made from another template than its set has now: a
@@ -80,7 +100,10 @@ fn pod(pod: Option<&KubePod>, set: Option<&StatefulSet>) -> Pod {
     let annotations = pod.metadata.annotations.as_ref();
     let made_from = annotations.and_then(|a| a.get(TEMPLATE_ANNOTATION));
     let outdated = set.is_some_and(|set| template(set) != made_from);
-    let statuses = pod.status.as_ref().and_then(|s| s.container_statuses.as_deref());
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|s| s.container_statuses.as_deref());
     let never_started = statuses.unwrap_or_default().iter().all(|c| {
         let state = c.state.as_ref();
         state.is_none_or(|s| s.running.is_none() && s.terminated.is_none())

@@ -24,6 +24,7 @@ mod wanted;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -144,7 +145,8 @@ async fn publish(
     let facts = facts::facts(wanted, observed);
     let now = Timestamp::now();
     let status = report::status(wanted, observed, &facts, verdict, &old, now);
-    ctx.metrics.observed(&wanted.names, verdict.state == State::Ready);
+    ctx.metrics
+        .observed(&wanted.names, verdict.state == State::Ready);
     // Steps follow each other in milliseconds: the last one's status tells of all.
     let in_a_hurry = again == Again::Now && cluster.status.is_some();
     if status != old && !in_a_hurry {
@@ -159,8 +161,7 @@ async fn publish_invalid(
     verdict: &Verdict,
 ) -> anyhow::Result<Again> {
     let old = cluster.status.clone().unwrap_or_default();
-    let status =
-        report::with_verdict(&old, verdict, cluster.meta().generation, Timestamp::now());
+    let status = report::with_verdict(&old, verdict, cluster.meta().generation, Timestamp::now());
     if status != old {
         write(ctx, cluster, &status).await?;
     }
@@ -182,26 +183,40 @@ async fn write(
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&cluster.name_any(), &params, &Patch::Apply(patch)).await?;
+    api.patch_status(&cluster.name_any(), &params, &Patch::Apply(patch))
+        .await?;
     Ok(())
 }
 
 /// An Event for people who read `kubectl describe`.
 async fn tell(ctx: &Context, cluster: &DqliteCluster, step: &Step, done: &str) {
-    let action = match step {
-        Step::Found(_) | Step::Open(_) => "Found",
-        Step::Add(_) | Step::Assign(..) => "Join",
-        Step::Transfer(_) => "Transfer",
-        Step::Retire(_) | Step::Remove(_) | Step::RemoveRetired(_) => "Remove",
-        _ => "Reconcile",
+    let (reason, member) = match step {
+        Step::Found(n) => ("ClusterFounded", Some(n)),
+        Step::Open(n) => ("ClusterOpened", Some(n)),
+        Step::Add(n) => ("MemberAdded", Some(n)),
+        Step::Assign(n, _) => ("RoleAssigned", Some(n)),
+        Step::Transfer(n) => ("LeadershipTransferred", Some(n)),
+        Step::Retire(n) => ("MemberRetired", Some(n)),
+        Step::Remove(n) => ("MemberRemoved", Some(n)),
+        Step::DeleteDisk(n, _) => ("DiskDeleted", Some(n)),
+        _ => ("Reconciled", None),
     };
-    tracing::info!(cluster = %cluster.name_any(), action, "{done}");
+    let name = cluster.name_any();
+    tracing::info!(cluster = %name, reason, "{done}");
+    // Events that differ in nothing but their text are counted as one.
+    let set = member.map(|n| ObjectReference {
+        api_version: Some("apps/v1".into()),
+        kind: Some("StatefulSet".into()),
+        name: Some(format!("{name}-{n}")),
+        namespace: cluster.namespace(),
+        ..ObjectReference::default()
+    });
     let event = Event {
         type_: EventType::Normal,
-        reason: format!("Member{action}"),
+        reason: reason.into(),
         note: Some(done.chars().take(1000).collect()),
-        action: action.into(),
-        secondary: None,
+        action: "Reconcile".into(),
+        secondary: set,
     };
     if let Err(e) = ctx.recorder.publish(&event, &cluster.object_ref(&())).await {
         tracing::warn!("cannot record an event: {e}");

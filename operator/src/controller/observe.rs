@@ -42,9 +42,15 @@ pub struct Member {
 impl Member {
     /// Where the pod is reached, once it has an address.
     pub fn target(&self) -> Option<Target> {
-        let pod = self.pod.as_ref().filter(|p| p.metadata.deletion_timestamp.is_none())?;
+        let pod = self
+            .pod
+            .as_ref()
+            .filter(|p| p.metadata.deletion_timestamp.is_none())?;
         let ip = pod.status.as_ref()?.pod_ip.clone()?;
-        Some(Target { ip, pod_uid: pod.uid()? })
+        Some(Target {
+            ip,
+            pod_uid: pod.uid()?,
+        })
     }
 }
 
@@ -63,7 +69,10 @@ pub async fn observe(ctx: &Context, wanted: &Wanted) -> anyhow::Result<Observed>
         }
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &names.namespace);
-    observed.token = secrets.get_opt(&names.token()).await?.and_then(|s| token(&s));
+    observed.token = secrets
+        .get_opt(&names.token())
+        .await?
+        .and_then(|s| token(&s));
 
     let ours = ListParams::default().labels(&names.selector());
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &names.namespace);
@@ -91,9 +100,16 @@ fn member<'a, K: ResourceExt>(
     cluster: &str,
     suffix: &str,
 ) -> &'a mut Member {
-    let number = object.labels().get(MEMBER_LABEL).and_then(|n| n.parse().ok()).unwrap_or(0);
+    let number = object
+        .labels()
+        .get(MEMBER_LABEL)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
     let fits = object.name_any() == format!("{cluster}-{number}{suffix}");
-    observed.members.entry(if fits { number } else { 0 }).or_default()
+    observed
+        .members
+        .entry(if fits { number } else { 0 })
+        .or_default()
 }
 
 /// Objects under our members' names that a list by label does not show are somebody else's.
@@ -103,7 +119,9 @@ async fn find_foreign(
     disks: &Api<PersistentVolumeClaim>,
     wanted: &Wanted,
 ) -> kube::Result<()> {
-    let Some((_, memory)) = &observed.record else { return Ok(()) };
+    let Some((_, memory)) = &observed.record else {
+        return Ok(());
+    };
     let numbers: Vec<u32> = memory.record.members.keys().copied().collect();
     for n in numbers {
         let name = wanted.names.member(n);
@@ -125,7 +143,9 @@ fn token(secret: &Secret) -> Option<String> {
 
 /// Asks all nodes at once. One that does not answer in time stays unknown.
 async fn ask_nodes(ctx: &Context, observed: &mut Observed) {
-    let Some(token) = observed.token.clone() else { return };
+    let Some(token) = observed.token.clone() else {
+        return;
+    };
     let nodes = Nodes::new(ctx.http.clone(), token);
     let asked = observed.members.iter().filter_map(|(n, member)| {
         let (nodes, target, n) = (nodes.clone(), member.target()?, *n);

@@ -34,7 +34,11 @@ pub enum State {
 }
 
 fn verdict(state: State, reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { state, reason, message: message.into() }
+    Verdict {
+        state,
+        reason,
+        message: message.into(),
+    }
 }
 
 /// A pass that could not even begin: the object breaks a rule, or a name is taken.
@@ -47,7 +51,11 @@ pub fn failed(error: &anyhow::Error) -> Verdict {
     if let Some(taken) = error.downcast_ref::<NameTaken>() {
         return stalled(reason::NAME_TAKEN, taken.to_string());
     }
-    verdict(State::Reconciling, reason::STEP_FAILED, format!("{error:#}"))
+    verdict(
+        State::Reconciling,
+        reason::STEP_FAILED,
+        format!("{error:#}"),
+    )
 }
 
 /// What a decision means.
@@ -55,11 +63,18 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
     let name = |n: &u32| wanted.names.member(*n);
     let problem = || problem(observed, &wanted.names);
     match step {
-        Step::Done => verdict(State::Ready, reason::ALL_MEMBERS_READY, "all members are ready"),
+        Step::Done => verdict(
+            State::Ready,
+            reason::ALL_MEMBERS_READY,
+            "all members are ready",
+        ),
         Step::Stalled(why) => match why {
             Reason::NameTaken(n) => stalled(
                 reason::NAME_TAKEN,
-                format!("StatefulSet or PVC {} exists and is not this cluster's", name(n)),
+                format!(
+                    "StatefulSet or PVC {} exists and is not this cluster's",
+                    name(n)
+                ),
             ),
             Reason::RecordMissing => stalled(
                 reason::RECORD_MISSING,
@@ -79,7 +94,10 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             ),
             Reason::FounderRefused(n, why) => stalled(
                 reason::FOUNDER_REFUSED,
-                format!("{} cannot found the cluster: {why}; delete its PVC", name(n)),
+                format!(
+                    "{} cannot found the cluster: {why}; delete its PVC",
+                    name(n)
+                ),
             ),
             Reason::QuorumLost => stalled(
                 reason::QUORUM_LOST,
@@ -106,7 +124,10 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 verdict(State::Reconciling, reason::NO_LEADER, "no member leads now")
             }),
             Reason::VoterDown(n) => problem().unwrap_or_else(|| {
-                let m = format!("voter {} does not answer; no vote moves until it does", name(n));
+                let m = format!(
+                    "voter {} does not answer; no vote moves until it does",
+                    name(n)
+                );
                 verdict(State::Reconciling, reason::VOTER_DOWN, m)
             }),
             Reason::ReplacementCatchingUp => problem().unwrap_or_else(|| {
@@ -118,15 +139,29 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 verdict(State::Reconciling, reason::CATCHING_UP, m)
             }),
             // What runs is as it should be; only a pod that starts anew takes the new template.
-            Reason::UpdatePending(_) => {
-                verdict(State::Ready, reason::ALL_MEMBERS_READY, "all members are ready")
-            }
-            other => verdict(State::Reconciling, reason::PROGRESSING, format!("{other:?}")),
+            Reason::UpdatePending(_) => verdict(
+                State::Ready,
+                reason::ALL_MEMBERS_READY,
+                "all members are ready",
+            ),
+            other => verdict(
+                State::Reconciling,
+                reason::PROGRESSING,
+                format!("{other:?}"),
+            ),
         },
         Step::CreateRecord | Step::RecordIntent(..) | Step::Found(_) | Step::RecordFounded => {
-            verdict(State::Reconciling, reason::FOUNDING, "the cluster is being founded")
+            verdict(
+                State::Reconciling,
+                reason::FOUNDING,
+                "the cluster is being founded",
+            )
         }
-        other => verdict(State::Reconciling, reason::PROGRESSING, format!("next: {other:?}")),
+        other => verdict(
+            State::Reconciling,
+            reason::PROGRESSING,
+            format!("next: {other:?}"),
+        ),
     }
 }
 
@@ -134,7 +169,11 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
 fn problem(observed: &Observed, names: &Names) -> Option<Verdict> {
     observed.members.iter().find_map(|(n, member)| {
         let (reason, message) = pod_problem(member.pod.as_ref()?)?;
-        Some(verdict(State::Reconciling, reason, format!("{}: {message}", names.member(*n))))
+        Some(verdict(
+            State::Reconciling,
+            reason,
+            format!("{}: {message}", names.member(*n)),
+        ))
     })
 }
 
@@ -142,10 +181,20 @@ fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
     let status = pod.status.as_ref()?;
     for container in status.container_statuses.iter().flatten() {
         let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
-        let why = waiting.and_then(|w| w.reason.as_deref()).unwrap_or_default();
-        let image = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
+        let why = waiting
+            .and_then(|w| w.reason.as_deref())
+            .unwrap_or_default();
+        let image = [
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "ErrImageNeverPull",
+        ];
         if image.contains(&why) {
-            let image = pod.spec.as_ref().and_then(|s| s.containers.first()?.image.clone());
+            let image = pod
+                .spec
+                .as_ref()
+                .and_then(|s| s.containers.first()?.image.clone());
             let image = image.unwrap_or_default();
             return Some((
                 reason::IMAGE_NOT_FOUND,
@@ -153,9 +202,16 @@ fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
             ));
         }
     }
-    let scheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled")?;
+    let scheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodScheduled")?;
     if scheduled.status == "False" {
-        return Some((reason::UNSCHEDULABLE, scheduled.message.clone().unwrap_or_default()));
+        return Some((
+            reason::UNSCHEDULABLE,
+            scheduled.message.clone().unwrap_or_default(),
+        ));
     }
     None
 }
@@ -183,14 +239,31 @@ pub fn status(
         })
         .collect();
     let voters: Vec<_> = leader
-        .map(|(_, l)| l.servers.iter().filter(|s| s.role == Role::Voter).map(|s| s.id).collect())
+        .map(|(_, l)| {
+            l.servers
+                .iter()
+                .filter(|s| s.role == Role::Voter)
+                .map(|s| s.id)
+                .collect()
+        })
         .unwrap_or_default();
-    let up = member_list.iter().filter(|m| m.role.as_deref() == Some("voter") && m.ready).count();
+    let up = member_list
+        .iter()
+        .filter(|m| m.role.as_deref() == Some("voter") && m.ready)
+        .count();
     let quorum = voters.len() / 2 + 1;
     let ready = member_list.iter().filter(|m| m.ready).count();
-    let updates = facts.seen.iter().filter(|(_, seen)| seen.set_outdated).map(|(n, _)| *n);
+    let updates = facts
+        .seen
+        .iter()
+        .filter(|(_, seen)| seen.set_outdated)
+        .map(|(n, _)| *n);
     let updates: Vec<_> = updates.map(|n| wanted.names.member(n)).collect();
-    let set = Conditions { old: &old.conditions, generation: wanted.generation, now };
+    let set = Conditions {
+        old: &old.conditions,
+        generation: wanted.generation,
+        now,
+    };
     DqliteClusterStatus {
         observed_generation: wanted.generation,
         cluster: observed.record.as_ref().map(|(_, memory)| ClusterStatus {
@@ -201,9 +274,18 @@ pub fn status(
         ready_members: count(ready),
         voters: count(voters.len()),
         leader: leader.map(|(n, _)| wanted.names.member(n)),
-        can_lose: if leader.is_some() { count(up.saturating_sub(quorum)) } else { 0 },
+        can_lose: if leader.is_some() {
+            count(up.saturating_sub(quorum))
+        } else {
+            0
+        },
         selector: Some(wanted.names.selector()),
-        conditions: set.all(verdict, leader.is_some() && up >= quorum, up == voters.len(), &updates),
+        conditions: set.all(
+            verdict,
+            leader.is_some() && up >= quorum,
+            up == voters.len(),
+            &updates,
+        ),
         blocked_by: blocked(wanted, verdict, old, now),
         member_list,
     }
@@ -216,14 +298,28 @@ pub fn with_verdict(
     generation: Option<i64>,
     now: Timestamp,
 ) -> DqliteClusterStatus {
-    let set = Conditions { old: &old.conditions, generation, now };
+    let set = Conditions {
+        old: &old.conditions,
+        generation,
+        now,
+    };
     let kept = [conditions::AVAILABLE, conditions::QUORUM_HEALTHY];
-    let mut conditions: Vec<_> =
-        old.conditions.iter().filter(|c| kept.contains(&c.type_.as_str())).cloned().collect();
-    let Verdict { reason, message, .. } = verdict;
+    let mut conditions: Vec<_> = old
+        .conditions
+        .iter()
+        .filter(|c| kept.contains(&c.type_.as_str()))
+        .cloned()
+        .collect();
+    let Verdict {
+        reason, message, ..
+    } = verdict;
     conditions.push(set.one(conditions::READY, false, reason, message));
     conditions.push(set.one(conditions::STALLED, true, reason, message));
-    DqliteClusterStatus { observed_generation: generation, conditions, ..old.clone() }
+    DqliteClusterStatus {
+        observed_generation: generation,
+        conditions,
+        ..old.clone()
+    }
 }
 
 fn count(n: usize) -> i32 {
@@ -250,7 +346,9 @@ fn member(
         }),
     };
     let before = old.member_list.iter().find(|m| m.name == name);
-    let since = before.filter(|m| m.ready == ready).and_then(|m| m.since.clone());
+    let since = before
+        .filter(|m| m.ready == ready)
+        .and_then(|m| m.since.clone());
     MemberStatus {
         id: id.to_string(),
         role: role.map(|r| role_name(r).to_owned()),
@@ -297,7 +395,12 @@ fn blocked(
         names.cluster
     );
     let what = verdict.message.clone();
-    Some(BlockedBy { what, since: Time(since), who_acts: who_acts.into(), next_command })
+    Some(BlockedBy {
+        what,
+        since: Time(since),
+        who_acts: who_acts.into(),
+        next_command,
+    })
 }
 
 struct Conditions<'a> {
@@ -314,12 +417,21 @@ impl Conditions<'_> {
         quorum_healthy: bool,
         updates: &[String],
     ) -> Vec<Condition> {
-        let Verdict { state, reason, message } = verdict;
+        let Verdict {
+            state,
+            reason,
+            message,
+        } = verdict;
         let ready = *state == State::Ready;
         let mut all = vec![
             self.one(conditions::READY, ready, reason, message),
             if available {
-                self.one(conditions::AVAILABLE, true, reason::LEADER_ELECTED, "takes writes")
+                self.one(
+                    conditions::AVAILABLE,
+                    true,
+                    reason::LEADER_ELECTED,
+                    "takes writes",
+                )
             } else {
                 let m = "no leader that a majority of the voters follows";
                 self.one(conditions::AVAILABLE, false, reason::NO_LEADER, m)
@@ -339,7 +451,12 @@ impl Conditions<'_> {
         }
         if !updates.is_empty() {
             let m = format!("runs from an older template: {}", updates.join(", "));
-            all.push(self.one(conditions::UPDATE_PENDING, true, reason::TEMPLATE_CHANGED, &m));
+            all.push(self.one(
+                conditions::UPDATE_PENDING,
+                true,
+                reason::TEMPLATE_CHANGED,
+                &m,
+            ));
         }
         all
     }
@@ -348,9 +465,10 @@ impl Conditions<'_> {
     /// as "since when".
     fn one(&self, type_: &str, is: bool, reason: &str, message: &str) -> Condition {
         let status = if is { "True" } else { "False" };
-        let same = self.old.iter().find(|c| {
-            c.type_ == type_ && c.status == status && (is || c.reason == reason)
-        });
+        let same = self
+            .old
+            .iter()
+            .find(|c| c.type_ == type_ && c.status == status && (is || c.reason == reason));
         Condition {
             type_: type_.into(),
             status: status.into(),

@@ -12,10 +12,9 @@ use kube::{
     Api, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        Controller, WatchStreamExt,
+        Controller, PredicateConfig, WatchStreamExt,
         controller::{Action, Config},
         predicates,
-        PredicateConfig,
         reflector::ObjectRef,
         watcher,
     },
@@ -50,10 +49,7 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         .default_backoff()
         .reflect(writer)
         .applied_objects()
-        .predicate_filter(
-            predicates::generation,
-            PredicateConfig::default(),
-        );
+        .predicate_filter(predicates::generation, PredicateConfig::default());
     let ended = stop.clone();
     let controller = Controller::for_stream(triggers, reader)
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -64,11 +60,15 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         .reconcile_on(ctx.hints.wakes())
         .graceful_shutdown_on(async move { ended.cancelled().await });
     controller
-        .run(pass, |_, error, _| {
-            // `pass` handles its own failures; this is for those of the library.
-            tracing::warn!("pass failed: {error}");
-            Action::requeue(Duration::from_secs(5))
-        }, ctx)
+        .run(
+            pass,
+            |_, error, _| {
+                // `pass` handles its own failures; this is for those of the library.
+                tracing::warn!("pass failed: {error}");
+                Action::requeue(Duration::from_secs(5))
+            },
+            ctx,
+        )
         .for_each(|ended| async move {
             if let Err(error) = ended {
                 tracing::debug!("queue: {error}");

@@ -37,7 +37,11 @@ pub async fn ensure(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyh
     }
     ensure_one(ctx, wanted, &objects::service_account(wanted)).await?;
     if observed.token.is_none() {
-        let random = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let random = format!(
+            "{:032x}{:032x}",
+            rand::random::<u128>(),
+            rand::random::<u128>()
+        );
         api::create(&ctx.client, &objects::token(wanted, &random)).await?;
     }
     let facts = super::facts::facts(wanted, observed);
@@ -54,7 +58,10 @@ pub async fn ensure(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyh
 }
 
 fn taken(kind: impl Into<String>, name: String) -> NameTaken {
-    NameTaken { kind: kind.into(), name }
+    NameTaken {
+        kind: kind.into(),
+        name,
+    }
 }
 
 async fn ensure_one<K: Object>(ctx: &Context, wanted: &Wanted, object: &K) -> anyhow::Result<()> {
@@ -82,7 +89,9 @@ async fn ensure_one<K: Object>(ctx: &Context, wanted: &Wanted, object: &K) -> an
 /// Grows when somebody changes the object, and not with its status.
 fn version<K: ResourceExt>(object: &K) -> Option<String> {
     let meta = object.meta();
-    meta.generation.map(|g| g.to_string()).or_else(|| meta.resource_version.clone())
+    meta.generation
+        .map(|g| g.to_string())
+        .or_else(|| meta.resource_version.clone())
 }
 
 async fn remove_budget(ctx: &Context, wanted: &Wanted) -> anyhow::Result<()> {
@@ -99,10 +108,15 @@ async fn remove_budget(ctx: &Context, wanted: &Wanted) -> anyhow::Result<()> {
 impl Applied {
     fn is(&self, key: &str, text: &str, version: Option<String>) -> bool {
         let applied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        applied.get(key).is_some_and(|(t, v)| t == text && *v == version)
+        applied
+            .get(key)
+            .is_some_and(|(t, v)| t == text && *v == version)
     }
 
     fn note(&self, key: String, text: String, version: Option<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (text, version));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, (text, version));
     }
 }

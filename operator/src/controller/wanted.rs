@@ -25,7 +25,10 @@ pub struct Invalid {
 }
 
 fn invalid<T>(field: &'static str, rule: impl Into<String>) -> Result<T, Invalid> {
-    Err(Invalid { field, rule: rule.into() })
+    Err(Invalid {
+        field,
+        rule: rule.into(),
+    })
 }
 
 /// Checks an object that was read from the API server.
@@ -39,13 +42,19 @@ pub fn validate(object: &DqliteCluster, default_image: &str) -> Result<Wanted, I
         return invalid("metadata.name", "must have at most 40 characters");
     }
     if name.contains('.') || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return invalid("metadata.name", "must be of a-z, 0-9 and '-', starting with a letter");
+        return invalid(
+            "metadata.name",
+            "must be of a-z, 0-9 and '-', starting with a letter",
+        );
     }
     if name.ends_with("-leader") || name.ends_with("-nodes") {
         return invalid("metadata.name", "must not end in -leader or -nodes");
     }
     let spec = object.spec.clone();
-    let Some(members) = u32::try_from(spec.members).ok().filter(|m| (1..=9).contains(m)) else {
+    let Some(members) = u32::try_from(spec.members)
+        .ok()
+        .filter(|m| (1..=9).contains(m))
+    else {
         return invalid("spec.members", "must be from 1 to 9");
     };
     let voters = match spec.voters {
@@ -63,13 +72,19 @@ pub fn validate(object: &DqliteCluster, default_image: &str) -> Result<Wanted, I
     Ok(Wanted {
         uid: object.uid().unwrap_or_default(),
         generation: object.meta().generation,
-        image: spec.image.clone().unwrap_or_else(|| default_image.to_owned()),
-        plan: operator_plan::Spec { members, voters, delete_disks },
+        image: spec
+            .image
+            .clone()
+            .unwrap_or_else(|| default_image.to_owned()),
+        plan: operator_plan::Spec {
+            members,
+            voters,
+            delete_disks,
+        },
         names,
         spec,
     })
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -96,13 +111,37 @@ mod tests {
     #[test]
     fn errors_name_the_field_and_the_rule() {
         for (name, spec, message) in [
-            ("demo", serde_json::json!({"members": 0}), "spec.members must be from 1 to 9"),
-            ("demo", serde_json::json!({"members": -1}), "spec.members must be from 1 to 9"),
-            ("demo", serde_json::json!({"voters": 2}), "spec.voters must be odd"),
-            ("demo", serde_json::json!({"voters": 5}), "spec.voters must not be greater than"),
-            ("a-leader", serde_json::json!({}), "metadata.name must not end in"),
+            (
+                "demo",
+                serde_json::json!({"members": 0}),
+                "spec.members must be from 1 to 9",
+            ),
+            (
+                "demo",
+                serde_json::json!({"members": -1}),
+                "spec.members must be from 1 to 9",
+            ),
+            (
+                "demo",
+                serde_json::json!({"voters": 2}),
+                "spec.voters must be odd",
+            ),
+            (
+                "demo",
+                serde_json::json!({"voters": 5}),
+                "spec.voters must not be greater than",
+            ),
+            (
+                "a-leader",
+                serde_json::json!({}),
+                "metadata.name must not end in",
+            ),
             ("1a", serde_json::json!({}), "metadata.name must be of a-z"),
-            (&"a".repeat(41), serde_json::json!({}), "metadata.name must have at most 40"),
+            (
+                &"a".repeat(41),
+                serde_json::json!({}),
+                "metadata.name must have at most 40",
+            ),
         ] {
             let said = check(name, spec).unwrap_err();
             assert!(said.starts_with(message), "{said}");

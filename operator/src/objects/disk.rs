@@ -23,7 +23,10 @@ pub fn disk(wanted: &Wanted, n: u32) -> PersistentVolumeClaim {
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".into()]),
             storage_class_name: storage.class_name.clone(),
-            resources: Some(VolumeResourceRequirements { requests: Some(size), limits: None }),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(size),
+                limits: None,
+            }),
             ..PersistentVolumeClaimSpec::default()
         }),
         status: None,

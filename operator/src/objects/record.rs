@@ -35,7 +35,11 @@ pub fn record(wanted: &Wanted, memory: &Memory) -> anyhow::Result<ConfigMap> {
 impl Memory {
     /// Reads a ConfigMap. A record that cannot be read is an error, never an empty record.
     pub fn read(map: &ConfigMap) -> anyhow::Result<Self> {
-        let text = map.data.as_ref().and_then(|d| d.get(KEY)).context("has no record.json")?;
+        let text = map
+            .data
+            .as_ref()
+            .and_then(|d| d.get(KEY))
+            .context("has no record.json")?;
         let stored: Stored = serde_json::from_str(text).context("record.json is damaged")?;
         Ok(stored.into())
     }
@@ -75,10 +79,28 @@ struct StoredEntry {
 impl From<&Memory> for Stored {
     fn from(memory: &Memory) -> Self {
         // Taken apart without `..`: a new field cannot be forgotten.
-        let Record { intent, founded, next, members, retired } = memory.record.clone();
+        let Record {
+            intent,
+            founded,
+            next,
+            members,
+            retired,
+        } = memory.record.clone();
         let stored = |e: Entry| {
-            let Entry { id, disk, join, retired, removed } = e;
-            StoredEntry { id, disk, join, retired, removed }
+            let Entry {
+                id,
+                disk,
+                join,
+                retired,
+                removed,
+            } = e;
+            StoredEntry {
+                id,
+                disk,
+                join,
+                retired,
+                removed,
+            }
         };
         Self {
             cluster: memory.cluster.clone(),
@@ -93,13 +115,41 @@ impl From<&Memory> for Stored {
 
 impl From<Stored> for Memory {
     fn from(stored: Stored) -> Self {
-        let Stored { cluster, founded, intent, next, members, retired } = stored;
+        let Stored {
+            cluster,
+            founded,
+            intent,
+            next,
+            members,
+            retired,
+        } = stored;
         let entry = |e: StoredEntry| {
-            let StoredEntry { id, disk, join, retired, removed } = e;
-            Entry { id, disk, join, retired, removed }
+            let StoredEntry {
+                id,
+                disk,
+                join,
+                retired,
+                removed,
+            } = e;
+            Entry {
+                id,
+                disk,
+                join,
+                retired,
+                removed,
+            }
         };
         let intent = intent.map(|StoredIntent { member, disk }| Intent { member, disk });
         let members = members.into_iter().map(|(n, e)| (n, entry(e))).collect();
-        Self { cluster, record: Record { intent, founded, next, members, retired } }
+        Self {
+            cluster,
+            record: Record {
+                intent,
+                founded,
+                next,
+                members,
+                retired,
+            },
+        }
     }
 }

@@ -43,7 +43,10 @@ pub fn set(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> State
                 type_: Some("OnDelete".into()),
                 rolling_update: None,
             }),
-            selector: LabelSelector { match_labels: Some(labels), match_expressions: None },
+            selector: LabelSelector {
+                match_labels: Some(labels),
+                match_expressions: None,
+            },
             template,
             ..StatefulSetSpec::default()
         }),
@@ -57,7 +60,10 @@ fn template(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> PodT
     let mut labels = extra.labels;
     labels.extend(wanted.names.member_labels(n));
     let mut annotations = extra.annotations;
-    annotations.insert(TEMPLATE_ANNOTATION.into(), hash(&(&pod, &labels, &annotations)));
+    annotations.insert(
+        TEMPLATE_ANNOTATION.into(),
+        hash(&(&pod, &labels, &annotations)),
+    );
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
@@ -71,7 +77,11 @@ fn template(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> PodT
 /// Equal for equal templates, whatever built them.
 fn hash<T: serde::Serialize>(template: &T) -> String {
     let text = serde_json::to_vec(template).unwrap_or_default();
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn pod(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> PodSpec {
@@ -182,13 +192,19 @@ fn container(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> Con
             mount("data", "/data", None),
             mount("token", "/etc/dqlite", Some(true)),
         ]),
-        resources: Some(wanted.spec.resources.clone().unwrap_or_else(|| ResourceRequirements {
-            requests: Some(BTreeMap::from([
-                ("cpu".to_owned(), Quantity("50m".into())),
-                ("memory".to_owned(), Quantity("64Mi".into())),
-            ])),
-            ..ResourceRequirements::default()
-        })),
+        resources: Some(
+            wanted
+                .spec
+                .resources
+                .clone()
+                .unwrap_or_else(|| ResourceRequirements {
+                    requests: Some(BTreeMap::from([
+                        ("cpu".to_owned(), Quantity("50m".into())),
+                        ("memory".to_owned(), Quantity("64Mi".into())),
+                    ])),
+                    ..ResourceRequirements::default()
+                }),
+        ),
         // Loading a large database takes a while; after that silence means death.
         startup_probe: Some(probe("/livez", 1, 600)),
         liveness_probe: Some(probe("/livez", 10, 3)),
@@ -197,7 +213,10 @@ fn container(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> Con
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
             run_as_non_root: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                add: None,
+            }),
             ..SecurityContext::default()
         }),
         ..Container::default()

@@ -46,8 +46,13 @@ pub fn budget(wanted: &Wanted, pods: usize, voters: usize) -> Option<PodDisrupti
     Some(PodDisruptionBudget {
         metadata: owned(wanted, wanted.names.cluster.clone()),
         spec: Some(PodDisruptionBudgetSpec {
-            min_available: Some(IntOrString::Int(i32::try_from(pods - spare).unwrap_or(i32::MAX))),
-            selector: Some(LabelSelector { match_labels: Some(selector), match_expressions: None }),
+            min_available: Some(IntOrString::Int(
+                i32::try_from(pods - spare).unwrap_or(i32::MAX),
+            )),
+            selector: Some(LabelSelector {
+                match_labels: Some(selector),
+                match_expressions: None,
+            }),
             ..PodDisruptionBudgetSpec::default()
         }),
         status: None,

@@ -1,0 +1,50 @@
+# One target for each thing that a developer does. `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.PHONY: help demo test e2e unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
+
+help: ## List the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+demo: ## Show the operator at work on a local Kubernetes (sets everything up)
+	@e2e/setup/demo.sh
+
+test: ## Pass all tests: format, clippy, unit, bindings, end to end (sets everything up)
+	@e2e/setup/test.sh
+
+e2e: ## Run the end-to-end suite alone; ARGS=name picks tests
+	@e2e/setup/suite.sh $(ARGS)
+
+unit: ## Run unit, snapshot and node tests
+	@e2e/setup/toolchain.sh build
+	cargo test -q --workspace --exclude dqlite-e2e
+
+lint: ## Check format and clippy
+	cargo fmt --all --check
+	cargo clippy -q --workspace --all-targets -- -D warnings
+
+fmt: ## Format
+	cargo fmt --all
+
+crds: ## Write crds/ and the chart's copy anew
+	cargo run -q -p dqlite-operator -- crds >crds/dqliteclusters.yaml
+	cp crds/dqliteclusters.yaml charts/dqlite-operator/files/
+
+bindings: ## Write the bindings of libdqlite anew (needs libclang)
+	e2e/setup/packages.sh bindings
+	cargo build -q -p libdqlite-sys --features bindgen
+
+check-bindings: ## Check that the committed bindings are current
+	@dqlite/sys/libdqlite/check-bindings.sh
+
+images: ## Build the images of the operator and the node
+	@e2e/setup/images.sh
+
+up-test: ## Bring the test Kubernetes up, to work on it by hand
+	@e2e/setup/up.sh test
+
+clean-demo: ## Take the demo's Kubernetes down
+	@e2e/setup/down.sh demo
+
+clean-test: ## Take the tests' Kubernetes down
+	@e2e/setup/down.sh test

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# `make e2e`: the end-to-end suite on a Kubernetes of its own. Arguments are passed on to the tests'
+# binaries (a name picks tests). Figures go to e2e/report/, what one needs to see why too.
+. "$(dirname "$0")/common.sh"
+
+"$ROOT/e2e/setup/up.sh" test
+. "$ROOT/e2e/setup/kubeconfig.sh" test
+rm -rf "$ROOT/e2e/report"
+mkdir -p "$ROOT/e2e/report/lines"
+cd "$ROOT"
+step "build the suite" cargo test -q -p dqlite-e2e --no-run
+
+started=$SECONDS failed=
+echo "==> tests side by side"
+cargo test -q -p dqlite-e2e --test clusters -- --nocapture --test-threads="${E2E_THREADS:-3}" "$@" || failed=1
+echo "==> tests one at a time"
+cargo test -q -p dqlite-e2e --test alone -- --nocapture --test-threads=1 "$@" || failed=1
+{
+	echo '| test | rows acknowledged | unknown | lost | longest gap | note |'
+	echo '| --- | --- | --- | --- | --- | --- |'
+	cat "$ROOT"/e2e/report/lines/* 2>/dev/null || true
+} >"$ROOT/e2e/report/table.md"
+echo "==> the suite took $((SECONDS - started)) s"
+cat "$ROOT/e2e/report/table.md"
+[ -z "$failed" ] || { echo "==> FAILED; objects, events and logs are in e2e/report/failures" && exit 1; }

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# `make test`: everything that must pass, each part with its time. A set-up step says so.
+. "$(dirname "$0")/common.sh"
+
+started=$SECONDS
+cd "$ROOT"
+"$ROOT/e2e/setup/toolchain.sh"
+step "format" cargo fmt --all --check
+step "clippy" cargo clippy -q --workspace --all-targets -- -D warnings
+step "each library crate compiles alone" "$ROOT/e2e/setup/alone.sh"
+step "bindings are current" "$ROOT/dqlite/sys/libdqlite/check-bindings.sh"
+echo "==> unit, snapshot and node tests ..."
+unit=$SECONDS
+cargo test -q --workspace --exclude dqlite-e2e
+echo "    done in $((SECONDS - unit)) s"
+"$ROOT/e2e/setup/suite.sh"
+step "take the tests' Kubernetes down" "$ROOT/e2e/setup/down.sh" test
+echo "==> all tests passed after $((SECONDS - started)) s"

@@ -1,0 +1,175 @@
+//! The demo: shows the operator at work on the cluster that `make demo` has set up.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the demo ends with what went wrong"
+)]
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use dqlite_e2e::{Writer, ledger, writer};
+
+const NAMESPACE: &str = "default";
+const MANIFEST: &str = "apiVersion: dqlite.io/v1alpha1
+kind: DqliteCluster
+metadata: {name: demo}
+spec: {}
+";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    step("apply this and nothing more");
+    print!("{MANIFEST}");
+    let started = Instant::now();
+    kubectl_with_input(&["apply", "-f", "-"], MANIFEST)?;
+
+    step("wait for Ready");
+    kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "dqlitecluster/demo",
+        "--timeout=5m",
+    ])?;
+    println!("    after {:.1} s", started.elapsed().as_secs_f64());
+    kubectl(&[
+        "get",
+        "dq,statefulsets,pvc,pods",
+        "-l",
+        "dqlite.io/cluster=demo",
+    ])?;
+    kubectl(&["get", "dq"])?;
+
+    step("create a table and write rows through the Service demo-leader");
+    let address = format!(
+        "{}:9002",
+        read(&["get", "svc", "demo-leader", "-o=jsonpath={.spec.clusterIP}"])?
+    );
+    writer::create_table(&address).await?;
+    let first = next_row(&address).await?;
+    let running = Writer::start(&address, first);
+    running.more(200).await;
+    println!("    {} rows acknowledged", running.acknowledged());
+
+    let leader = read(&["get", "dq", "demo", "-o=jsonpath={.status.leader}"])?;
+    step(&format!(
+        "kill the leader's pod {leader}-0 while the writer runs"
+    ));
+    running.take_gap();
+    kubectl(&[
+        "delete",
+        "pod",
+        &format!("{leader}-0"),
+        "--grace-period=0",
+        "--force",
+    ])?;
+    running.more(200).await;
+    kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "dqlitecluster/demo",
+        "--timeout=5m",
+    ])?;
+    running.more(100).await;
+    let tally = running.stop().await;
+    println!(
+        "    longest write gap: {:.2} s",
+        tally.longest_gap.as_secs_f64()
+    );
+
+    step("look for every acknowledged row on every node");
+    let before = writer::Tally {
+        acknowledged: (1..first).collect(),
+        ..Default::default()
+    };
+    let pods = read(&[
+        "get",
+        "pods",
+        "-l=dqlite.io/cluster=demo",
+        "-o=jsonpath={.items[*].status.podIP}",
+    ])?;
+    for pod in pods.split_whitespace() {
+        present(pod, &before, &tally).await?;
+        println!(
+            "    {pod}: all {} acknowledged rows of this run are there, once",
+            tally.acknowledged.len()
+        );
+    }
+
+    step("kubectl get dq");
+    kubectl(&["get", "dq"])?;
+    step("kubectl describe dq demo");
+    kubectl(&["describe", "dq", "demo"])?;
+    Ok(())
+}
+
+/// Rows of earlier runs of the demo may be there too.
+async fn next_row(address: &str) -> anyhow::Result<i64> {
+    let connection = writer::connect(address).await?;
+    let mut rows = connection
+        .query_sql("SELECT coalesce(max(n), 0) + 1 FROM ledger", &[])
+        .await?;
+    let part = rows.next().await?.context("no row")?;
+    match part.rows.first().and_then(|row| row.first()) {
+        Some(dqlite_client::Value::Integer(n)) => Ok(*n),
+        other => anyhow::bail!("unexpected: {other:?}"),
+    }
+}
+
+async fn present(pod: &str, before: &writer::Tally, now: &writer::Tally) -> anyhow::Result<()> {
+    // What earlier runs left is not this run's to judge.
+    let earlier = writer::Tally {
+        unknown: before.acknowledged.clone(),
+        ..Default::default()
+    };
+    ledger::check(&format!("{pod}:9001"), &[earlier, now.clone()]).await
+}
+
+fn step(text: &str) {
+    println!("\n==> {text}");
+}
+
+fn kubectl(args: &[&str]) -> anyhow::Result<()> {
+    println!("    $ kubectl {}", args.join(" "));
+    let status = Command::new("kubectl")
+        .args(["-n", NAMESPACE])
+        .args(args)
+        .status()?;
+    ensure!(status.success(), "kubectl {} failed", args.join(" "));
+    Ok(())
+}
+
+fn read(args: &[&str]) -> anyhow::Result<String> {
+    let out = Command::new("kubectl")
+        .args(["-n", NAMESPACE])
+        .args(args)
+        .output()?;
+    ensure!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(String::from_utf8(out.stdout)?)
+}
+
+fn kubectl_with_input(args: &[&str], input: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut child = Command::new("kubectl")
+        .args(["-n", NAMESPACE])
+        .args(args)
+        .stdin(std::process::Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .context("no stdin")?
+        .write_all(input.as_bytes())?;
+    ensure!(child.wait()?.success(), "kubectl {} failed", args.join(" "));
+    // A moment for the operator to say what it thinks of the new generation.
+    std::thread::sleep(Duration::from_millis(500));
+    Ok(())
+}

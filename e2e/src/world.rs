@@ -1,0 +1,448 @@
+//! One test's world: a namespace of its own, with one cluster in it.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    core::NamespaceResourceScope,
+};
+use operator_api::{DqliteCluster, DqliteClusterStatus, Names, conditions};
+use serde_json::{Value, json};
+
+use crate::{
+    Provider, ledger,
+    provider::Capability,
+    report::{self, Line},
+    writer::{self, Tally, Writer},
+};
+
+/// Where the operator runs.
+pub const OPERATOR_NAMESPACE: &str = "dqlite-system";
+const OPERATOR: &str = "dqlite-operator";
+/// Three members are ready within this on two cores that do other things too.
+pub const READY: Duration = Duration::from_secs(120);
+
+/// A namespace with a cluster, gone when the test has passed.
+pub struct World {
+    pub client: Client,
+    pub names: Names,
+    pub provider: Provider,
+    test: String,
+}
+
+impl World {
+    /// A namespace for `test` that lets in restricted pods only, and no cluster yet. `None` when the
+    /// provider lacks something that the test needs.
+    pub async fn empty(test: &str, needs: &[Capability]) -> Option<Self> {
+        let provider = Provider::from_env();
+        let lacks: Vec<_> = needs.iter().filter(|need| !provider.has(**need)).collect();
+        if !lacks.is_empty() {
+            println!("{test}: skipped, {provider:?} lacks {lacks:?}");
+            return None;
+        }
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Client::try_default()
+            .await
+            .expect("KUBECONFIG leads to a Kubernetes");
+        let namespace = format!("e2e-{}", test.replace('_', "-"));
+        let mut world = Self {
+            names: Names {
+                cluster: "demo".into(),
+                namespace,
+            },
+            test: test.to_owned(),
+            client,
+            provider,
+        };
+        world.names.namespace.truncate(60);
+        world.delete_namespace().await;
+        let namespaces: Api<Namespace> = Api::all(world.client.clone());
+        let labels = [(
+            "pod-security.kubernetes.io/enforce".to_owned(),
+            "restricted".to_owned(),
+        )];
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(world.names.namespace.clone()),
+                labels: Some(labels.into()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        Some(world)
+    }
+
+    /// As [`World::empty`], with a cluster of this spec, ready.
+    pub async fn with(test: &str, spec: Value, needs: &[Capability]) -> Option<Self> {
+        let world = Self::empty(test, needs).await?;
+        world.apply(spec).await.unwrap();
+        world.ready().await;
+        Some(world)
+    }
+
+    /// The view of another cluster in the same namespace.
+    pub fn beside(&self, cluster: &str) -> Self {
+        Self {
+            names: Names {
+                cluster: cluster.into(),
+                ..self.names.clone()
+            },
+            client: self.client.clone(),
+            provider: self.provider.clone(),
+            test: self.test.clone(),
+        }
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.names.namespace)
+    }
+
+    /// Applies the cluster with this spec, as `kubectl apply --server-side` does.
+    pub async fn apply(&self, spec: Value) -> kube::Result<DqliteCluster> {
+        self.apply_as(&self.names.cluster, spec).await
+    }
+
+    /// As [`World::apply`], under another name.
+    pub async fn apply_as(&self, name: &str, spec: Value) -> kube::Result<DqliteCluster> {
+        let object = json!({
+            "apiVersion": "dqlite.io/v1alpha1", "kind": "DqliteCluster",
+            "metadata": {"name": name}, "spec": spec,
+        });
+        let params = PatchParams::apply("e2e").force();
+        self.api::<DqliteCluster>()
+            .patch(name, &params, &Patch::Apply(object))
+            .await
+    }
+
+    /// `kubectl scale`: through the scale subresource.
+    pub async fn scale(&self, members: i32) {
+        let patch = json!({"spec": {"replicas": members}});
+        let clusters = self.api::<DqliteCluster>();
+        let params = PatchParams::default();
+        clusters
+            .patch_scale(&self.names.cluster, &params, &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    pub async fn cluster(&self) -> DqliteCluster {
+        self.api::<DqliteCluster>()
+            .get(&self.names.cluster)
+            .await
+            .unwrap()
+    }
+
+    pub async fn status(&self) -> DqliteClusterStatus {
+        self.cluster().await.status.unwrap_or_default()
+    }
+
+    /// Waits until a condition about the cluster holds; after `limit` panics with what was awaited.
+    pub async fn until<T: Debug>(
+        &self,
+        what: &str,
+        limit: Duration,
+        look: impl AsyncFn(&DqliteCluster) -> Option<T>,
+    ) -> T {
+        let started = Instant::now();
+        loop {
+            let cluster = self.cluster().await;
+            if let Some(found) = look(&cluster).await {
+                return found;
+            }
+            let status = serde_json::to_string(&cluster.status).unwrap();
+            assert!(
+                started.elapsed() < limit,
+                "waited {limit:?} for: {what}; status {status}"
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until the cluster is as its spec wants it, and no pod says otherwise.
+    pub async fn ready(&self) -> DqliteClusterStatus {
+        self.until("Ready", READY, async |cluster| {
+            let status = cluster.status.clone()?;
+            let members = cluster.spec.members;
+            let current = status.observed_generation == cluster.metadata.generation;
+            let whole = status.members == members && status.ready_members == members;
+            (current && whole && is_true(&status, conditions::READY)).then_some(status)
+        })
+        .await
+    }
+
+    /// Waits for a reason of the Ready condition; its message.
+    pub async fn reason(&self, reason: &str) -> String {
+        self.until(reason, READY, async |cluster| {
+            let status = cluster.status.as_ref()?;
+            let ready = status
+                .conditions
+                .iter()
+                .find(|c| c.type_ == conditions::READY)?;
+            (ready.reason == reason).then(|| ready.message.clone())
+        })
+        .await
+    }
+
+    /// Waits until every member that the status lists is ready, whatever the operator does.
+    pub async fn pods_ready(&self, count: usize) {
+        let started = Instant::now();
+        loop {
+            let pods = self.pods().await;
+            let ready = pods.iter().filter(|p| is_ready(p)).count();
+            if ready == count {
+                return;
+            }
+            assert!(
+                started.elapsed() < READY,
+                "waited for {count} ready pods, see {ready}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub async fn pods(&self) -> Vec<Pod> {
+        let ours = ListParams::default().labels(&self.names.selector());
+        self.api::<Pod>().list(&ours).await.unwrap().items
+    }
+
+    pub async fn pod(&self, name: &str) -> Pod {
+        self.api::<Pod>().get(name).await.unwrap()
+    }
+
+    /// Front addresses of all pods that have one.
+    pub async fn fronts(&self) -> BTreeSet<String> {
+        let ip = |p: &Pod| Some(format!("{}:9001", p.status.as_ref()?.pod_ip.as_ref()?));
+        self.pods().await.iter().filter_map(ip).collect()
+    }
+
+    /// The address of the leader Service.
+    pub async fn leader_service(&self) -> String {
+        let service = self
+            .api::<Service>()
+            .get(&self.names.leader())
+            .await
+            .unwrap();
+        format!("{}:9002", service.spec.unwrap().cluster_ip.unwrap())
+    }
+
+    /// Name of the member that leads by its own pod's word, asked directly.
+    pub async fn leader(&self) -> String {
+        let started = Instant::now();
+        loop {
+            for pod in self.pods().await {
+                if self.leads(&pod).await {
+                    return pod.name_any().trim_end_matches("-0").to_owned();
+                }
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "no leader for 30 s"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn leads(&self, pod: &Pod) -> bool {
+        let id = env_of(pod, "DQLITE_ID").and_then(|id| id.parse::<u64>().ok());
+        let ip = pod.status.as_ref().and_then(|s| s.pod_ip.clone());
+        let (Some(id), Some(ip)) = (id, ip) else {
+            return false;
+        };
+        let options = dqlite_client::Options {
+            request_timeout: Duration::from_millis(500),
+            ..dqlite_client::Options::default()
+        };
+        let connection = dqlite_client::Connection::dial(&format!("{ip}:9001"), &options).await;
+        match connection {
+            Ok(c) => c.leader().await.ok().flatten().is_some_and(|l| l.id == id),
+            Err(_) => false,
+        }
+    }
+
+    /// Kills a member's process with SIGKILL, from its node.
+    pub async fn kill(&self, member: &str) {
+        let pod = self.pod(&format!("{member}-0")).await;
+        let status = &pod
+            .status
+            .as_ref()
+            .unwrap()
+            .container_statuses
+            .as_ref()
+            .unwrap()[0];
+        let id = status
+            .container_id
+            .as_ref()
+            .unwrap()
+            .trim_start_matches("containerd://");
+        let script = format!("ctr -n k8s.io tasks kill -s SIGKILL {id}");
+        self.on_node_of(&pod, &script).await;
+    }
+
+    /// Empties a member's volume in place, from its node.
+    pub async fn empty_disk(&self, member: &str) {
+        let claim = self
+            .api::<PersistentVolumeClaim>()
+            .get(member)
+            .await
+            .unwrap();
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        let volume = volumes
+            .get(&claim.spec.unwrap().volume_name.unwrap())
+            .await
+            .unwrap();
+        let path = volume.spec.unwrap().host_path.unwrap().path;
+        let pod = self.pod(&format!("{member}-0")).await;
+        self.on_node_of(&pod, &format!("find {path} -mindepth 1 -delete"))
+            .await;
+    }
+
+    async fn on_node_of(&self, pod: &Pod, script: &str) {
+        let node = pod.spec.as_ref().unwrap().node_name.as_ref().unwrap();
+        self.provider.on_node(node, script).await.unwrap();
+    }
+
+    pub async fn delete_pod(&self, name: &str) {
+        let _ = self
+            .api::<Pod>()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    /// Deletes a member's PVC and pod: its disk is lost.
+    pub async fn lose_disk(&self, member: &str) {
+        let claims = self.api::<PersistentVolumeClaim>();
+        let _ = claims
+            .delete(member, &DeleteParams::default())
+            .await
+            .unwrap();
+        let now = DeleteParams::default().grace_period(0);
+        let _ = self
+            .api::<Pod>()
+            .delete(&format!("{member}-0"), &now)
+            .await
+            .unwrap();
+    }
+
+    /// The names of all members' StatefulSets.
+    pub async fn members(&self) -> BTreeSet<String> {
+        let ours = ListParams::default().labels(&self.names.selector());
+        let sets = self.api::<StatefulSet>().list(&ours).await.unwrap();
+        sets.iter().map(|s| s.name_any()).collect()
+    }
+
+    /// Starts a writer through the leader Service, whose table is made first.
+    pub async fn writer(&self) -> Writer {
+        let address = self.leader_service().await;
+        writer::create_table(&address).await.unwrap();
+        Writer::start(&address, 0)
+    }
+
+    /// Compares the rows on every node, and writes the test's line of figures.
+    pub async fn finish(self, tallies: &[Tally], note: impl Into<String>) {
+        for front in self.fronts().await {
+            ledger::check(&front, tallies).await.unwrap();
+        }
+        Line {
+            note: note.into(),
+            ..Line::of(tallies)
+        }
+        .write(&self.test);
+        self.end().await;
+    }
+
+    /// Ends a test that wrote no rows.
+    pub async fn end(self) {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let _ = api
+            .delete(&self.names.namespace, &DeleteParams::default())
+            .await;
+    }
+
+    async fn delete_namespace(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let name = &self.names.namespace;
+        let _ = namespaces.delete(name, &DeleteParams::default()).await;
+        while namespaces.get_opt(name).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Scales the operator, and waits until it is so.
+    pub async fn scale_operator(&self, replicas: i32) {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        api.patch_scale(OPERATOR, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        loop {
+            let pods = pods.list(&ListParams::default()).await.unwrap();
+            let ready = pods.iter().filter(|p| is_ready(p)).count();
+            if pods.items.len() == replicas as usize && ready == pods.items.len() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Kills the operator's pods at once; others take their place.
+    pub async fn kill_operator(&self) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let now = DeleteParams::default().grace_period(0);
+        pods.delete_collection(&now, &ListParams::default())
+            .await
+            .unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            report::keep(&self.test, &self.names.namespace);
+        }
+    }
+}
+
+/// Whether a condition is True.
+pub fn is_true(status: &DqliteClusterStatus, condition: &str) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|c| c.type_ == condition && c.status == "True")
+}
+
+/// Whether a pod is ready and stays.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
+/// A variable of a pod's only container.
+pub fn env_of(pod: &Pod, name: &str) -> Option<String> {
+    let container = pod.spec.as_ref()?.containers.first()?;
+    container
+        .env
+        .as_ref()?
+        .iter()
+        .find(|v| v.name == name)?
+        .value
+        .clone()
+}

@@ -1,0 +1,325 @@
+//! Tests that do not disturb each other: each has a namespace of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use dqlite_client::params;
+use dqlite_e2e::{World, provider::Capability::*, world::is_ready, writer};
+use kube::ResourceExt;
+use serde_json::json;
+
+#[tokio::test]
+async fn the_four_line_object_becomes_ready_with_three_voters() {
+    let test = "the_four_line_object_becomes_ready_with_three_voters";
+    let Some(world) = World::empty(test, &[PodNetwork]).await else {
+        return;
+    };
+    let applied = Instant::now();
+    world.apply(json!({})).await.unwrap();
+    let status = world.ready().await;
+    let took = applied.elapsed();
+    assert_eq!((status.voters, status.can_lose), (3, 1));
+    assert_eq!(status.cluster.as_ref().map(|c| c.founded), Some(true));
+    let names: Vec<_> = status.member_list.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["demo-1", "demo-2", "demo-3"]);
+    let writer = world.writer().await;
+    writer.more(100).await;
+    let tally = writer.stop().await;
+    world
+        .finish(&[tally], format!("ready after {:.1} s", took.as_secs_f64()))
+        .await;
+}
+
+#[tokio::test]
+async fn one_member_becomes_ready() {
+    let Some(world) = World::with(
+        "one_member_becomes_ready",
+        json!({"members": 1}),
+        &[PodNetwork],
+    )
+    .await
+    else {
+        return;
+    };
+    let status = world.status().await;
+    assert_eq!((status.voters, status.can_lose), (1, 0));
+    let writer = world.writer().await;
+    writer.more(100).await;
+    let tally = writer.stop().await;
+    world.finish(&[tally], "").await;
+}
+
+#[tokio::test]
+async fn five_members_become_ready() {
+    let Some(world) = World::with(
+        "five_members_become_ready",
+        json!({"members": 5}),
+        &[PodNetwork],
+    )
+    .await
+    else {
+        return;
+    };
+    let status = world.status().await;
+    assert_eq!((status.voters, status.can_lose), (5, 2));
+    let writer = world.writer().await;
+    writer.more(100).await;
+    let tally = writer.stop().await;
+    world.finish(&[tally], "").await;
+}
+
+#[tokio::test]
+async fn scaled_3_5_3_1_3_under_a_writer() {
+    let test = "scaled_3_5_3_1_3_under_a_writer";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    let mut ids = BTreeSet::new();
+    let mut names = world.members().await;
+    let remember = async |ids: &mut BTreeSet<String>, names: &mut BTreeSet<String>| {
+        for member in world.status().await.member_list {
+            if names.insert(member.name.clone()) || ids.is_empty() {
+                assert!(
+                    ids.insert(member.id),
+                    "an id is used again: {}",
+                    member.name
+                );
+            } else {
+                ids.insert(member.id);
+            }
+        }
+    };
+    remember(&mut ids, &mut names).await;
+    for members in [5, 3, 1, 3] {
+        writer.more(50).await;
+        world.scale(members).await;
+        world.ready().await;
+        let live = world.members().await;
+        assert_eq!(live.len(), members as usize, "{live:?}");
+        remember(&mut ids, &mut names).await;
+    }
+    // 1 2 3, then 4 5, which leave; 2 3 leave; 6 7: nothing comes twice.
+    let expected: BTreeSet<_> = (1..=7).map(|n| format!("demo-{n}")).collect();
+    assert_eq!(names, expected);
+    assert_eq!(world.members().await.len(), 3);
+    writer.more(50).await;
+    let tally = writer.stop().await;
+    let gap = tally.longest_gap;
+    assert!(
+        gap < Duration::from_secs(2),
+        "the leader moves before it is removed: {gap:?}"
+    );
+    world.finish(&[tally], "").await;
+}
+
+#[tokio::test]
+async fn the_leader_is_moved_before_it_is_removed() {
+    let test = "the_leader_is_moved_before_it_is_removed";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    // The highest number leaves first: make it the leader.
+    while world.leader().await != "demo-3" {
+        let leader = world.leader().await;
+        world.delete_pod(&format!("{leader}-0")).await;
+        world.ready().await;
+    }
+    let writer = world.writer().await;
+    writer.more(50).await;
+    writer.take_gap();
+    world.scale(1).await;
+    world.ready().await;
+    writer.more(50).await;
+    let tally = writer.stop().await;
+    let gap = tally.longest_gap;
+    assert!(gap < Duration::from_secs(1), "{gap:?}");
+    world.finish(&[tally], "demo-3 led").await;
+}
+
+#[tokio::test]
+async fn the_leaders_pod_is_deleted_under_a_writer() {
+    let test = "the_leaders_pod_is_deleted_under_a_writer";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    writer.more(100).await;
+    let leader = world.leader().await;
+    let before = world.pod(&format!("{leader}-0")).await.uid();
+    world.delete_pod(&format!("{leader}-0")).await;
+    let back = async |_: &operator_api::DqliteCluster| {
+        let pods = world.pods().await;
+        let pod = pods
+            .iter()
+            .find(|p| p.name_any() == format!("{leader}-0"))?;
+        (pod.uid() != before && is_ready(pod)).then_some(())
+    };
+    world
+        .until("the pod is back", Duration::from_secs(60), back)
+        .await;
+    writer.more(100).await;
+    let tally = writer.stop().await;
+    let gap = tally.longest_gap;
+    assert!(
+        gap < Duration::from_secs(1),
+        "TRANSFER comes first: {gap:?}"
+    );
+    world.finish(&[tally], "gap must be < 1 s").await;
+}
+
+#[tokio::test]
+async fn all_pods_are_deleted_at_once() {
+    let test = "all_pods_are_deleted_at_once";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    writer.more(100).await;
+    for pod in world.pods().await {
+        world.delete_pod(&pod.name_any()).await;
+    }
+    writer.more(100).await;
+    world.ready().await;
+    let tally = writer.stop().await;
+    world.finish(&[tally], "").await;
+}
+
+#[tokio::test]
+async fn a_statement_of_three_seconds_commits_without_a_change_of_leader() {
+    let test = "a_statement_of_three_seconds_commits_without_a_change_of_leader";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let address = world.leader_service().await;
+    writer::create_table(&address).await.unwrap();
+    let leader = world.leader().await;
+    let slow = writer::connect(&address).await.unwrap();
+    let (mut steps, mut row) = (3_000_000_i64, 0);
+    loop {
+        let sql = "INSERT INTO ledger WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL \
+                   SELECT n + 1 FROM c WHERE n < ?) SELECT max(n) * 0 + ? FROM c";
+        let started = Instant::now();
+        slow.exec_sql(sql, &params![steps, row]).await.unwrap();
+        row += 1;
+        assert_eq!(world.leader().await, leader);
+        if started.elapsed() >= Duration::from_secs(3) {
+            println!("{steps} steps ran {:?}", started.elapsed());
+            break;
+        }
+        steps = steps * 3 / 2;
+    }
+    let tally = writer::Tally {
+        acknowledged: (0..row).collect(),
+        ..writer::Tally::default()
+    };
+    world.finish(&[tally], format!("{steps} steps")).await;
+}
+
+#[tokio::test]
+async fn bad_objects_are_refused_and_change_nothing() {
+    let test = "bad_objects_are_refused_and_change_nothing";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let before = world.cluster().await.metadata.generation;
+    for (name, spec, said) in [
+        (
+            "demo",
+            json!({"members": 0}),
+            "spec.members in body should be greater than or equal to 1",
+        ),
+        (
+            "demo",
+            json!({"members": 10}),
+            "spec.members in body should be less than or equal to 9",
+        ),
+        (
+            "demo",
+            json!({"members": -1}),
+            "spec.members in body should be greater than or equal",
+        ),
+        ("demo", json!({"voters": 2}), "spec.voters must be odd"),
+        (
+            "demo",
+            json!({"voters": 5}),
+            "spec.voters must not be greater than spec.members",
+        ),
+        (
+            "demo",
+            json!({"storage": {"size": "512Mi"}}),
+            "spec.storage.size cannot be reduced",
+        ),
+        (
+            "demo",
+            json!({"storage": {"size": "lots"}}),
+            "spec.storage.size must be a quantity",
+        ),
+        (
+            &"a".repeat(41),
+            json!({}),
+            "metadata.name must have at most 40 characters",
+        ),
+        (
+            "a-leader",
+            json!({}),
+            "metadata.name must not end in -leader or -nodes",
+        ),
+        ("1a", json!({}), "metadata.name must be of a-z"),
+    ] {
+        let refused = world
+            .apply_as(name, spec.clone())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains(said), "{name} {spec}: {refused}");
+    }
+    assert_eq!(world.cluster().await.metadata.generation, before);
+
+    let image = "docker.io/dqlite/no-such-image:never";
+    world
+        .apply_as("bad", json!({"image": image, "members": 1}))
+        .await
+        .unwrap();
+    let bad = world.beside("bad");
+    let said = bad.reason("ImageNotFound").await;
+    assert!(
+        said.contains("spec.image") && said.contains(image),
+        "{said}"
+    );
+    world.ready().await;
+    world.apply_as("bad", json!({"members": 1})).await.unwrap();
+    bad.ready().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_examples_are_accepted() {
+    let Some(world) = World::empty("the_examples_are_accepted", &[]).await else {
+        return;
+    };
+    let directory = dqlite_e2e::provider::root().join("crds/examples");
+    let mut seen = 0;
+    for file in std::fs::read_dir(directory).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let object: operator_api::DqliteCluster = serde_yaml::from_str(&text).unwrap();
+        let api = world.api::<operator_api::DqliteCluster>();
+        let dry = kube::api::PostParams {
+            dry_run: true,
+            ..Default::default()
+        };
+        api.create(&dry, &object).await.unwrap();
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen} examples");
+    world.end().await;
+}
