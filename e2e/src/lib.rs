@@ -16,6 +16,7 @@
     clippy::expect_used,
     reason = "a test that fails should panic"
 )]
+#![allow(missing_docs, reason = "a test suite is read, not linked")]
 
 pub mod ledger;
 pub mod prober;

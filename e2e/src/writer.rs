@@ -27,7 +27,8 @@ pub struct Tally {
     /// Sum of all times between two acknowledged rows that were longer than 100 ms.
     pub gaps: Duration,
     pub elapsed: Duration,
-    last: Option<Instant>,
+    /// When a row was acknowledged last.
+    pub last: Option<Instant>,
 }
 
 impl Tally {

@@ -1,0 +1,454 @@
+//! Tests that stop or kill the operator, or count requests: one at a time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use dqlite_client::{
+    Connection, Options, Role,
+    proxy::{Caller, ProxyHeader},
+};
+use dqlite_e2e::{
+    World, Writer,
+    prober::Prober,
+    provider::Capability::*,
+    report::Line,
+    world::{READY, env_of},
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use serde_json::json;
+
+#[tokio::test]
+async fn the_leaders_process_is_killed_ten_times_without_an_operator() {
+    let test = "the_leaders_process_is_killed_ten_times_without_an_operator";
+    let needs = [PodNetwork, NodeShell];
+    let Some(world) = World::with(test, json!({}), &needs).await else {
+        return;
+    };
+    world.scale_operator(0).await;
+    let writer = world.writer().await;
+    let mut gaps = Vec::new();
+    for _ in 0..10 {
+        writer.more(20).await;
+        world.pods_ready(3).await;
+        writer.take_gap();
+        let leader = world.leader().await;
+        world.kill(&leader).await;
+        writer.more(50).await;
+        gaps.push(writer.take_gap());
+    }
+    world.pods_ready(3).await;
+    writer.more(20).await;
+    let tally = writer.stop().await;
+    world.scale_operator(1).await;
+    world.ready().await;
+    println!("gaps {gaps:?}");
+    let longest = gaps.iter().max().unwrap();
+    assert!(*longest < Duration::from_secs(2), "{gaps:?}");
+    let note = format!("10 kills, longest gap {:.2} s", longest.as_secs_f64());
+    world.finish(&[tally], note).await;
+}
+
+/// How a disk is lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    Deleted,
+    EmptiedInPlace,
+}
+
+/// Rules S1 to S4: a lost member is replaced, and what is left of it speaks for nobody.
+async fn lose(world: &World, member: &str, loss: Loss, writer: &Writer) {
+    let status = world.status().await;
+    let known: BTreeSet<u64> = status
+        .member_list
+        .iter()
+        .map(|m| m.id.parse().unwrap())
+        .collect();
+    let names_before: BTreeSet<_> = status.member_list.iter().map(|m| m.name.clone()).collect();
+    let lost = status
+        .member_list
+        .iter()
+        .find(|m| m.name == member)
+        .unwrap();
+    let lost_id: u64 = lost.id.parse().unwrap();
+
+    let prober = Prober::start(known.clone());
+    let watch = async || {
+        let wiped = world
+            .pods()
+            .await
+            .into_iter()
+            .find(|p| p.name_any() == format!("{member}-0"));
+        let wiped = wiped
+            .and_then(|p| p.status?.pod_ip)
+            .map(|ip| format!("{ip}:9001"));
+        let mut targets = prober.targets.lock().unwrap().clone();
+        targets.pods = world.fronts().await;
+        targets.wiped = wiped;
+        *prober.targets.lock().unwrap() = targets;
+    };
+    match loss {
+        Loss::Deleted => world.lose_disk(member).await,
+        Loss::EmptiedInPlace => world.empty_disk(member).await,
+    }
+    // The process ends within a second; before that it is the member that it was.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let started = std::time::Instant::now();
+    let status = loop {
+        watch().await;
+        let status = world.status().await;
+        let voters: Vec<_> = status
+            .member_list
+            .iter()
+            .filter(|m| m.role.as_deref() == Some("voter"))
+            .collect();
+        let replaced = voters.len() == 3 && voters.iter().all(|m| m.ready && m.name != member);
+        if replaced && status.member_list.len() == 3 {
+            break status;
+        }
+        assert!(
+            started.elapsed() < READY,
+            "{member} is not replaced: {status:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    writer.more(50).await;
+    let heard = prober.stop().await;
+    let ids: BTreeSet<u64> = status
+        .member_list
+        .iter()
+        .map(|m| m.id.parse().unwrap())
+        .collect();
+    assert!(!ids.contains(&lost_id), "the id is used again");
+    let new = status
+        .member_list
+        .iter()
+        .find(|m| !names_before.contains(&m.name))
+        .unwrap();
+    println!(
+        "{member} lost ({loss:?}), {} in its place after {:?}",
+        new.name,
+        started.elapsed()
+    );
+    assert!(heard.answers > 10, "the prober heard nothing: {heard:?}");
+    assert_eq!(
+        heard.acknowledged_by_wiped, 0,
+        "the wiped pod acknowledged writes"
+    );
+    assert!(
+        heard.strange_clusters.is_empty(),
+        "a second cluster: {heard:?}"
+    );
+    let strangers: Vec<_> = heard
+        .leaders
+        .iter()
+        .filter(|id| !known.contains(id) && !ids.contains(id))
+        .collect();
+    assert!(strangers.is_empty(), "unknown leaders {strangers:?}");
+}
+
+/// Makes a member lead, by handing leadership to it.
+async fn make_leader(world: &World, member: &str) {
+    for _ in 0..20 {
+        let leader = world.leader().await;
+        if leader == member {
+            return;
+        }
+        let (from, to) = (
+            world.pod(&format!("{leader}-0")).await,
+            world.pod(&format!("{member}-0")).await,
+        );
+        let id = env_of(&to, "DQLITE_ID").unwrap().parse().unwrap();
+        let _ = as_operator(&from).await.transfer(id).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{member} does not take the leadership");
+}
+
+/// A connection with the operator's header.
+async fn as_operator(pod: &Pod) -> Connection {
+    let header = ProxyHeader {
+        cluster: env_of(pod, "DQLITE_CLUSTER").unwrap(),
+        target: env_of(pod, "DQLITE_ID").unwrap().parse().unwrap(),
+        caller: Caller::Operator,
+    };
+    let ip = pod.status.as_ref().unwrap().pod_ip.clone().unwrap();
+    let options = Options {
+        proxy: Some(header),
+        ..Options::default()
+    };
+    Connection::dial(&format!("{ip}:9001"), &options)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_first_member_is_lost_five_times() {
+    let test = "the_first_member_is_lost_five_times";
+    let needs = [PodNetwork, NodeShell];
+    let Some(world) = World::with(test, json!({}), &needs).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    writer.more(50).await;
+    // The first member is the founder; after its loss the first is the lowest that is left.
+    for (leads, loss) in [
+        (true, Loss::Deleted),
+        (false, Loss::Deleted),
+        (true, Loss::EmptiedInPlace),
+        (false, Loss::Deleted),
+        (true, Loss::Deleted),
+    ] {
+        let first = world.ready().await.member_list[0].name.clone();
+        let other = world.status().await.member_list[1].name.clone();
+        make_leader(&world, if leads { &first } else { &other }).await;
+        lose(&world, &first, loss, &writer).await;
+    }
+    world.ready().await;
+    writer.more(50).await;
+    let tally = writer.stop().await;
+    world
+        .finish(&[tally], "3 times as leader, twice as follower")
+        .await;
+}
+
+#[tokio::test]
+async fn a_follower_is_lost() {
+    let needs = [PodNetwork, NodeShell];
+    let Some(world) = World::with("a_follower_is_lost", json!({}), &needs).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    writer.more(50).await;
+    for loss in [Loss::Deleted, Loss::EmptiedInPlace] {
+        let follower = world.ready().await.member_list[2].name.clone();
+        let first = world.status().await.member_list[0].name.clone();
+        make_leader(&world, &first).await;
+        lose(&world, &follower, loss, &writer).await;
+    }
+    world.ready().await;
+    let tally = writer.stop().await;
+    world
+        .finish(&[tally], "deleted, then emptied in place")
+        .await;
+}
+
+#[tokio::test]
+async fn the_guard_refuses_what_would_cost_the_quorum() {
+    let test = "the_guard_refuses_what_would_cost_the_quorum";
+    let needs = [PodNetwork, NodeShell];
+    let Some(world) = World::with(test, json!({}), &needs).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    world.scale_operator(0).await;
+    make_leader(&world, "demo-1").await;
+    let pods: Vec<Pod> = world.pods().await;
+    let pod = |name: &str| pods.iter().find(|p| p.name_any() == name).unwrap();
+    let id = |name: &str| {
+        env_of(pod(name), "DQLITE_ID")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let (own, other) = (id("demo-1-0"), id("demo-2-0"));
+    // A node that is off comes back by itself nowhere; a pod would be back in a second.
+    let down = world.pod("demo-3-0").await;
+    let sandbox = down
+        .status
+        .as_ref()
+        .unwrap()
+        .container_statuses
+        .as_ref()
+        .unwrap()[0]
+        .clone();
+    let container = sandbox.container_id.unwrap().replace("containerd://", "");
+    let node = down.spec.as_ref().unwrap().node_name.clone().unwrap();
+    let freeze = format!("ctr -n k8s.io tasks pause {container}");
+    world.provider.on_node(&node, &freeze).await.unwrap();
+
+    let haste = as_operator(pod("demo-1-0")).await;
+    for (what, answer) in [
+        ("REMOVE of a live voter", haste.remove(other).await),
+        (
+            "ASSIGN spare to a live voter",
+            haste.assign(other, Role::Spare).await,
+        ),
+        (
+            "ASSIGN standby to a live voter",
+            haste.assign(other, Role::Standby).await,
+        ),
+        ("REMOVE of the leader", haste.remove(own).await),
+    ] {
+        let reason = answer.unwrap_err().to_string();
+        assert!(
+            reason.contains("refused: 1 of the 2 voters"),
+            "{what}: {reason}"
+        );
+    }
+    let ip = pod("demo-1-0")
+        .status
+        .as_ref()
+        .unwrap()
+        .pod_ip
+        .clone()
+        .unwrap();
+    let stranger = Connection::dial(&format!("{ip}:9001"), &Options::default())
+        .await
+        .unwrap();
+    let reason = stranger.remove(other).await.unwrap_err().to_string();
+    assert!(reason.contains("membership is the operator's"), "{reason}");
+
+    writer.more(50).await;
+    let resume = format!("ctr -n k8s.io tasks resume {container}");
+    world.provider.on_node(&node, &resume).await.unwrap();
+    world.scale_operator(1).await;
+    world.ready().await;
+    let tally = writer.stop().await;
+    world.finish(&[tally], "one voter of three paused").await;
+}
+
+/// What a flow ends in, but for what is random: names, roles, phase.
+async fn outcome(world: &World) -> BTreeMap<String, String> {
+    let status = world.ready().await;
+    let roles = status
+        .member_list
+        .iter()
+        .map(|m| (m.name.clone(), m.role.clone().unwrap()));
+    roles.collect()
+}
+
+#[tokio::test]
+async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
+    let test = "the_operator_is_killed_while_it_founds_joins_and_scales_in";
+    let Some(world) = World::empty(test, &[PodNetwork]).await else {
+        return;
+    };
+    let kill_after = async |what: &str, seen: &str| {
+        let status = world.api::<k8s_openapi::api::core::v1::ConfigMap>();
+        let started = std::time::Instant::now();
+        loop {
+            let record = status.get_opt(&world.names.record()).await.unwrap();
+            let text = record
+                .and_then(|r| r.data?.remove("record.json"))
+                .unwrap_or_default();
+            if text.contains(seen) {
+                break;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{what}: never saw {seen}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        world.kill_operator().await;
+        println!("operator killed while {what}");
+    };
+    let voters = |names: &[&str]| -> BTreeMap<String, String> {
+        names
+            .iter()
+            .map(|n| ((*n).to_owned(), "voter".to_owned()))
+            .collect()
+    };
+    world.apply(json!({})).await.unwrap();
+    kill_after("founding", "\"intent\"").await;
+    kill_after("joining", "\"join\"").await;
+    assert_eq!(
+        outcome(&world).await,
+        voters(&["demo-1", "demo-2", "demo-3"])
+    );
+    let writer = world.writer().await;
+    writer.more(20).await;
+    world.scale(5).await;
+    kill_after("scaling out", "\"5\": {").await;
+    let five = outcome(&world).await;
+    assert_eq!(five.len(), 5, "{five:?}");
+    world.scale(3).await;
+    kill_after("scaling in", "\"retired\": true").await;
+    assert_eq!(
+        outcome(&world).await,
+        voters(&["demo-1", "demo-2", "demo-3"])
+    );
+    writer.more(20).await;
+    let tally = writer.stop().await;
+    world.finish(&[tally], "killed 4 times").await;
+}
+
+#[tokio::test]
+async fn an_idle_cluster_causes_no_write() {
+    let test = "an_idle_cluster_causes_no_write";
+    let Some(world) = World::with(test, json!({}), &[]).await else {
+        return;
+    };
+    // What follows the last step, and what other tests left behind, comes to rest.
+    world.pods_ready(3).await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let before = writes(&world).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let after = writes(&world).await;
+    let made: BTreeMap<_, _> = after
+        .iter()
+        .map(|(what, n)| (what, n - before.get(what).copied().unwrap_or(0.0)))
+        .filter(|(_, n)| *n > 0.0)
+        .collect();
+    println!("writes in 60 s: {made:?}");
+    // Nodes, control plane and operator renew leases; kubelets report their nodes.
+    let rest: Vec<_> = made
+        .keys()
+        .filter(|what| !what.contains("leases") && !what.starts_with("nodes"))
+        .collect();
+    assert!(rest.is_empty(), "{rest:?}");
+    Line {
+        note: "0 writes in 60 s but leases and node status".into(),
+        ..Line::default()
+    }
+    .write(test);
+    world.end().await;
+}
+
+/// Mutating requests so far, by resource and verb, from the API server's own metrics.
+async fn writes(world: &World) -> BTreeMap<String, f64> {
+    let request = http_get("/metrics");
+    let text = world.client.request_text(request).await.unwrap();
+    let mut writes = BTreeMap::new();
+    for line in text
+        .lines()
+        .filter(|l| l.starts_with("apiserver_request_total{"))
+    {
+        let label = |name: &str| {
+            let start = line
+                .find(&format!("{name}=\""))
+                .map(|at| at + name.len() + 2);
+            start
+                .map(|at| line[at..].split('"').next().unwrap_or_default())
+                .unwrap_or_default()
+        };
+        if ["POST", "PUT", "PATCH", "DELETE", "APPLY"].contains(&label("verb")) {
+            let what = format!(
+                "{}/{} {}",
+                label("resource"),
+                label("subresource"),
+                label("verb")
+            );
+            let n: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+            *writes.entry(what).or_default() += n;
+        }
+    }
+    assert!(!writes.is_empty(), "no metrics");
+    // Access reviews and tokens are questions, though they are posted.
+    writes.retain(|what, _| !what.contains("reviews") && !what.contains("token"));
+    writes
+}
+
+fn http_get(path: &str) -> http::Request<Vec<u8>> {
+    http::Request::get(path).body(Vec::new()).unwrap()
+}
