@@ -146,7 +146,9 @@ write_init() {
 			[ -e \$mark ] || { ctr -n k8s.io images import \$tar && touch \$mark; }
 		done
 		$BIN/kube-proxy --config=$dir/kube-proxy.yaml >$DIR/log/n$i-proxy.log 2>&1 &
-		exec $BIN/kubelet --config=$dir/kubelet.yaml --kubeconfig=$PKI/n$i.kubeconfig --hostname-override=n$i \
-			--node-ip=$NET.1$i --node-labels=topology.kubernetes.io/zone=z$i >$DIR/log/n$i-kubelet.log 2>&1
+		# Process 1 stays this shell, which reaps what containers leave behind.
+		$BIN/kubelet --config=$dir/kubelet.yaml --kubeconfig=$PKI/n$i.kubeconfig --hostname-override=n$i \
+			--node-ip=$NET.1$i --node-labels=topology.kubernetes.io/zone=z$i >$DIR/log/n$i-kubelet.log 2>&1 &
+		wait \$!
 	T
 }

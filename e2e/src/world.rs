@@ -53,8 +53,13 @@ impl World {
         let client = Client::try_default()
             .await
             .expect("KUBECONFIG leads to a Kubernetes");
-        let namespace = format!("e2e-{}", test.replace('_', "-"));
-        let mut world = Self {
+        // Names of namespaces have at most 63 characters, those of tests may have more.
+        let namespace: String = format!("e2e-{}", test.replace('_', "-"))
+            .chars()
+            .take(60)
+            .collect();
+        let namespace = namespace.trim_end_matches('-').to_owned();
+        let world = Self {
             names: Names {
                 cluster: "demo".into(),
                 namespace,
@@ -63,7 +68,6 @@ impl World {
             client,
             provider,
         };
-        world.names.namespace.truncate(60);
         world.delete_namespace().await;
         let namespaces: Api<Namespace> = Api::all(world.client.clone());
         let labels = [(

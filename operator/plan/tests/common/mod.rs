@@ -1,0 +1,347 @@
+//! A small world in which steps are taken: objects, disks, nodes, one Raft configuration. Everything
+//! answers at once unless a test breaks it. It checks the safety rules at every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use operator_plan::{
+    Entry, Facts, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Record, Role,
+    Seen, Server, Spec, Step, decide,
+};
+
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    pub set: bool,
+    pub disk: Option<String>,
+    pub marked: bool,
+    /// What is on the disk.
+    pub phase: Option<NodePhase>,
+    /// The node answers.
+    pub up: bool,
+    pub starts: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub spec: Spec,
+    pub record: Option<Record>,
+    pub members: BTreeMap<Number, Member>,
+    pub config: Vec<Server>,
+    pub leader: Option<RaftId>,
+    /// Clusters that were ever founded.
+    pub founded: u32,
+    pub open: bool,
+    pub ids: BTreeSet<RaftId>,
+    pub log: Vec<Step>,
+    uids: u32,
+}
+
+impl World {
+    pub fn new(members: u32) -> Self {
+        let voters = operator_plan::default_voters(members);
+        Self {
+            spec: Spec {
+                members,
+                voters,
+                delete_disks: false,
+            },
+            ..Self::default()
+        }
+    }
+
+    pub fn resize(&mut self, members: u32) {
+        self.spec.members = members;
+        self.spec.voters = operator_plan::default_voters(members);
+    }
+
+    pub fn id(&self, n: Number) -> RaftId {
+        self.record.as_ref().unwrap().members[&n].id
+    }
+
+    pub fn voters(&self) -> Vec<RaftId> {
+        self.config
+            .iter()
+            .filter(|s| s.role == Role::Voter)
+            .map(|s| s.id)
+            .collect()
+    }
+
+    fn number(&self, id: RaftId) -> Option<Number> {
+        self.record.as_ref()?.by_id(id)
+    }
+
+    fn serves(&self, id: RaftId) -> bool {
+        let member = self.number(id).and_then(|n| self.members.get(&n));
+        member.is_some_and(|m| m.up && matches!(m.phase, Some(NodePhase::Open | NodePhase::Seeded)))
+    }
+
+    pub fn has_quorum(&self) -> bool {
+        let voters = self.voters();
+        let up = voters.iter().filter(|id| self.serves(**id)).count();
+        !voters.is_empty() && up > voters.len() / 2
+    }
+
+    /// Raft elects; members that are listed get the log.
+    fn settle(&mut self) {
+        if !self.has_quorum() {
+            self.leader = None;
+            return;
+        }
+        if !self
+            .leader
+            .is_some_and(|id| self.serves(id) && self.voters().contains(&id))
+        {
+            self.leader = self.voters().into_iter().find(|id| self.serves(*id));
+        }
+        for server in self.config.clone() {
+            let Some(n) = self.number(server.id) else {
+                continue;
+            };
+            let Some(member) = self.members.get_mut(&n) else {
+                continue;
+            };
+            if member.phase == Some(NodePhase::Joining) && server.role != Role::Spare {
+                member.phase = Some(NodePhase::Seeded);
+            }
+        }
+    }
+
+    pub fn facts(&self) -> Facts {
+        let seen = self
+            .members
+            .iter()
+            .map(|(n, m)| (*n, self.seen(*n, m)))
+            .collect();
+        Facts {
+            spec: self.spec.clone(),
+            record: self.record.clone(),
+            seen,
+        }
+    }
+
+    fn seen(&self, n: Number, m: &Member) -> Seen {
+        let uid = |there: bool, kind: &str| match there {
+            true => Object::Present(format!("{kind}-{n}")),
+            false => Object::Absent,
+        };
+        let runs = m.set && m.disk.is_some() && m.up;
+        let phase = m.phase.clone().unwrap_or(NodePhase::Empty);
+        let id = self
+            .record
+            .as_ref()
+            .and_then(|r| r.members.get(&n))
+            .map_or(0, |e| e.id);
+        let listed = self
+            .config
+            .iter()
+            .any(|s| s.id == id && s.role != Role::Spare);
+        let serves = listed && matches!(phase, NodePhase::Open | NodePhase::Seeded);
+        let votes = self.voters().contains(&id);
+        let status = NodeStatus {
+            instance: format!("start-{}", m.starts),
+            phase,
+            leader: self.leader.filter(|_| serves && votes),
+            servers: if serves {
+                self.config.clone()
+            } else {
+                Vec::new()
+            },
+        };
+        Seen {
+            set: uid(m.set, "set"),
+            set_outdated: false,
+            disk: m.disk.clone().map_or(Object::Absent, Object::Present),
+            disk_marked: m.marked,
+            pod: if m.set { Pod::Present } else { Pod::Absent },
+            node: if runs {
+                Node::Says(status)
+            } else {
+                Node::Unknown
+            },
+        }
+    }
+
+    /// Decides and takes one step; whether there was one to take.
+    pub fn step(&mut self) -> bool {
+        self.settle();
+        let step = decide(&self.facts());
+        let waits = matches!(step, Step::Wait(_) | Step::Stalled(_) | Step::Done);
+        self.log.push(step.clone());
+        if !waits {
+            self.take(&step);
+            self.settle();
+            self.check(&step);
+        }
+        !waits
+    }
+
+    /// Takes steps until none is left; the last decision.
+    pub fn run(&mut self) -> Step {
+        for _ in 0..400 {
+            if !self.step() {
+                return self.log.last().unwrap().clone();
+            }
+        }
+        panic!("no rest after 400 steps: {:?}", &self.log[380..]);
+    }
+
+    fn record(&mut self) -> &mut Record {
+        self.record.as_mut().unwrap()
+    }
+
+    fn entry(&mut self, n: Number) -> &mut Entry {
+        self.record().members.get_mut(&n).unwrap()
+    }
+
+    fn member(&mut self, n: Number) -> &mut Member {
+        self.members.get_mut(&n).unwrap()
+    }
+
+    fn assign(&mut self, id: RaftId, role: Role) {
+        self.config.iter_mut().find(|s| s.id == id).unwrap().role = role;
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step.clone() {
+            Step::CreateRecord => {
+                self.record = Some(Record {
+                    next: 1,
+                    ..Record::default()
+                })
+            }
+            Step::NewMember => {
+                let n = self.record().next;
+                self.record().next += 1;
+                let id = 1000 + u64::from(n);
+                assert!(self.ids.insert(id), "rule S3: id {id} is used again");
+                self.record().members.insert(
+                    n,
+                    Entry {
+                        id,
+                        ..Entry::default()
+                    },
+                );
+                self.members.insert(
+                    n,
+                    Member {
+                        up: true,
+                        ..Member::default()
+                    },
+                );
+            }
+            Step::CreateDisk(n) => {
+                self.uids += 1;
+                let uid = format!("disk-{}", self.uids);
+                self.member(n).disk = Some(uid);
+            }
+            Step::RecordDisk(n, uid) => self.entry(n).disk = Some(uid),
+            Step::ApplySet(n) => self.member(n).set = true,
+            Step::DeletePod(..) => {}
+            Step::RecordIntent(member, disk) => {
+                self.record().intent = Some(Intent { member, disk });
+            }
+            Step::Found(n) => {
+                assert_eq!(self.member(n).phase, None, "found only an empty disk");
+                assert!(!self.open, "rule S1: founded after it was open");
+                self.founded += 1;
+                self.member(n).phase = Some(NodePhase::Founding);
+                self.config = vec![Server {
+                    id: self.id(n),
+                    role: Role::Voter,
+                }];
+            }
+            Step::RecordFounded => self.record().founded = true,
+            Step::Open(n) => {
+                assert!(
+                    self.record().founded,
+                    "rule S1: open before founded is recorded"
+                );
+                self.member(n).phase = Some(NodePhase::Open);
+                self.open = true;
+            }
+            Step::RecordJoin(n, instance) => self.entry(n).join = Some(instance),
+            Step::Join(n) => self.member(n).phase = Some(NodePhase::Joining),
+            Step::Add(n) => {
+                let id = self.id(n);
+                self.config.push(Server {
+                    id,
+                    role: Role::Spare,
+                });
+            }
+            Step::Assign(n, role) => {
+                let id = self.id(n);
+                self.assign(id, role);
+            }
+            Step::Transfer(n) => self.leader = Some(self.id(n)),
+            Step::Retire(n) => self.entry(n).retired = true,
+            Step::Remove(n) => {
+                let id = self.id(n);
+                self.config.retain(|s| s.id != id);
+                self.entry(n).removed = true;
+            }
+            Step::RemoveRetired(id) => self.config.retain(|s| s.id != id),
+            Step::RecordRemoved(n) => self.entry(n).removed = true,
+            Step::MarkDisk(n, _) => self.member(n).marked = true,
+            Step::DeleteSet(n, _) => {
+                self.gone(n);
+                self.member(n).set = false;
+            }
+            Step::DeleteDisk(n, _) => {
+                self.gone(n);
+                self.member(n).disk = None;
+            }
+            Step::Forget(n) => {
+                let id = self.record().members.remove(&n).unwrap().id;
+                self.record().retired.insert(id);
+                self.members.remove(&n);
+            }
+            Step::Wait(_) | Step::Stalled(_) | Step::Done => {}
+        }
+    }
+
+    /// Rule S6: what the cluster still knows keeps its disk and its set.
+    fn gone(&mut self, n: Number) {
+        let id = self.id(n);
+        assert!(
+            self.entry(n).removed,
+            "rule S6: {n} is not recorded as removed"
+        );
+        assert!(
+            !self.config.iter().any(|s| s.id == id),
+            "rule S6: {n} is still listed"
+        );
+    }
+
+    fn check(&self, step: &Step) {
+        assert!(self.founded <= 1 || !self.open, "rule S1: a second cluster");
+        if self.open
+            && matches!(
+                step,
+                Step::Assign(..) | Step::Remove(_) | Step::RemoveRetired(_)
+            )
+        {
+            assert!(
+                !self.voters().is_empty(),
+                "rule S4: no voter is left after {step:?}"
+            );
+            assert!(
+                self.has_quorum(),
+                "rule S4: {step:?} cost the quorum: {:?}",
+                self.config
+            );
+        }
+    }
+
+    /// The disk of a member is lost, with its pod's process.
+    pub fn lose_disk(&mut self, n: Number) {
+        let member = self.member(n);
+        (member.disk, member.phase) = (None, None);
+        member.starts += 1;
+    }
+
+    /// The disk is emptied in place: the PVC stays, the process starts anew.
+    pub fn empty_disk(&mut self, n: Number) {
+        let member = self.member(n);
+        member.phase = None;
+        member.starts += 1;
+    }
+}

@@ -1,0 +1,264 @@
+//! Stories told step by step, and random ones: the shipped `decide` in a small world.
+
+mod common;
+
+use common::World;
+use operator_plan::{NodePhase, Reason, Role, Step};
+use proptest::prelude::*;
+
+fn ready(members: u32) -> World {
+    let mut world = World::new(members);
+    assert_eq!(world.run(), Step::Done);
+    world
+}
+
+fn position(world: &World, wanted: impl Fn(&Step) -> bool) -> usize {
+    world
+        .log
+        .iter()
+        .position(wanted)
+        .unwrap_or_else(|| panic!("not in {:?}", world.log))
+}
+
+#[test]
+fn a_cluster_is_founded_in_the_recorded_order() {
+    let world = ready(3);
+    let at = |step| position(&world, |s| *s == step);
+    let intent = position(&world, |s| matches!(s, Step::RecordIntent(1, _)));
+    assert!(intent < at(Step::Found(1)));
+    assert!(at(Step::Found(1)) < at(Step::RecordFounded));
+    assert!(at(Step::RecordFounded) < at(Step::Open(1)));
+    assert!(at(Step::Open(1)) < at(Step::Add(2)));
+    let join = position(&world, |s| matches!(s, Step::RecordJoin(2, _)));
+    assert!(join < at(Step::Join(2)), "recorded before it is told");
+    assert!(at(Step::Join(2)) < at(Step::Add(2)));
+    assert!(at(Step::Assign(2, Role::Standby)) < at(Step::Assign(2, Role::Voter)));
+    assert_eq!(world.voters().len(), 3);
+}
+
+#[test]
+fn roles_follow_the_number_of_members() {
+    for (members, voters, standbys) in [
+        (1, 1, 0),
+        (2, 1, 1),
+        (3, 3, 0),
+        (4, 3, 1),
+        (5, 5, 0),
+        (9, 5, 3),
+    ] {
+        let world = ready(members);
+        let count = |role| world.config.iter().filter(|s| s.role == role).count();
+        assert_eq!(
+            (count(Role::Voter), count(Role::Standby)),
+            (voters, standbys),
+            "{members}"
+        );
+    }
+}
+
+#[test]
+fn scaling_in_moves_the_leader_before_it_goes_and_keeps_no_object() {
+    let mut world = ready(3);
+    world.leader = Some(world.id(3));
+    world.resize(1);
+    assert_eq!(world.run(), Step::Done);
+    let transfer = position(&world, |s| *s == Step::Transfer(1));
+    assert!(transfer < position(&world, |s| *s == Step::Remove(3)));
+    assert_eq!(world.voters(), [world.id(1)]);
+    assert_eq!(world.members.keys().collect::<Vec<_>>(), [&1]);
+}
+
+#[test]
+fn numbers_and_ids_are_never_used_twice() {
+    let mut world = ready(3);
+    for members in [5, 3, 1, 3] {
+        world.resize(members);
+        assert_eq!(world.run(), Step::Done);
+    }
+    assert_eq!(world.members.keys().copied().collect::<Vec<_>>(), [1, 6, 7]);
+}
+
+#[test]
+fn a_lost_voter_goes_only_when_its_replacement_has_caught_up() {
+    let mut world = ready(3);
+    world.lose_disk(2);
+    assert_eq!(world.run(), Step::Done);
+    let standby = position(&world, |s| *s == Step::Assign(4, Role::Standby));
+    let remove = position(&world, |s| *s == Step::Remove(2));
+    assert!(standby < remove && remove < position(&world, |s| *s == Step::Assign(4, Role::Voter)));
+    assert_eq!(world.voters().len(), 3);
+}
+
+#[test]
+fn a_disk_emptied_in_place_is_a_lost_disk() {
+    for n in [1, 3] {
+        let mut world = ready(3);
+        world.empty_disk(n);
+        assert_eq!(world.run(), Step::Done);
+        assert!(!world.members.contains_key(&n), "never filled again");
+        assert!(world.members.contains_key(&4));
+    }
+}
+
+#[test]
+fn two_lost_disks_of_five_are_replaced_one_by_one() {
+    let mut world = ready(5);
+    world.lose_disk(2);
+    world.empty_disk(4);
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.voters().len(), 5);
+    assert_eq!(world.founded, 1);
+}
+
+#[test]
+fn no_vote_moves_while_a_voter_is_silent() {
+    let mut world = ready(3);
+    world.members.get_mut(&2).unwrap().up = false;
+    world.resize(5);
+    let before = world.voters();
+    assert_eq!(world.run(), Step::Wait(Reason::VoterDown(2)));
+    assert_eq!(
+        world.voters(),
+        before,
+        "silence is no loss, and nothing follows from it"
+    );
+    assert_eq!(world.config.len(), 5, "standbys are made meanwhile");
+    world.members.get_mut(&2).unwrap().up = true;
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.voters().len(), 5);
+}
+
+#[test]
+fn a_lost_majority_is_left_alone() {
+    let mut world = ready(3);
+    world.lose_disk(1);
+    world.lose_disk(2);
+    let (config, members) = (world.config.clone(), world.members.len());
+    assert_eq!(world.run(), Step::Stalled(Reason::QuorumLost));
+    assert_eq!(
+        (world.config.clone(), world.members.len()),
+        (config, members)
+    );
+    assert_eq!(world.founded, 1);
+}
+
+#[test]
+fn a_founder_lost_before_anyone_has_a_copy_stalls() {
+    let mut world = World::new(3);
+    while world.log.last() != Some(&Step::RecordFounded) {
+        assert!(world.step());
+    }
+    world.lose_disk(1);
+    assert_eq!(world.run(), Step::Stalled(Reason::FounderLost(1)));
+}
+
+#[test]
+fn before_it_is_founded_another_founds_only_when_the_disk_exists_no_more() {
+    let mut world = World::new(3);
+    while !matches!(world.log.last(), Some(Step::RecordIntent(..))) {
+        assert!(world.step());
+    }
+    world.members.get_mut(&1).unwrap().up = false;
+    assert_eq!(
+        world.run(),
+        Step::Wait(Reason::MemberStarting(1)),
+        "silence lets nobody else found"
+    );
+    world.lose_disk(1);
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.founded, 1);
+}
+
+#[test]
+fn an_unknown_id_stalls_and_a_retired_one_is_removed() {
+    let mut world = ready(3);
+    world.config.push(operator_plan::Server {
+        id: 7,
+        role: Role::Voter,
+    });
+    world.config.last_mut().unwrap().role = Role::Spare;
+    assert_eq!(world.run(), Step::Stalled(Reason::UnknownMember(7)));
+    world.record.as_mut().unwrap().retired.insert(7);
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.config.len(), 3);
+}
+
+#[test]
+fn a_record_that_is_gone_founds_nothing() {
+    let mut world = ready(3);
+    world.record = None;
+    assert_eq!(world.run(), Step::Stalled(Reason::RecordMissing));
+}
+
+#[test]
+fn a_refused_disk_is_replaced() {
+    let mut world = ready(3);
+    world.members.get_mut(&3).unwrap().phase = Some(NodePhase::Refused("copied".into()));
+    assert_eq!(world.run(), Step::Done);
+    assert!(!world.members.contains_key(&3));
+}
+
+/// What may happen between two steps.
+#[derive(Clone, Debug)]
+enum Event {
+    Steps(usize),
+    Resize(u32),
+    LoseDisk(usize),
+    EmptyDisk(usize),
+    Silence(usize),
+    Lead(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1usize..40).prop_map(Event::Steps),
+        2 => (1u32..=9).prop_map(Event::Resize),
+        1 => (0usize..9).prop_map(Event::LoseDisk),
+        1 => (0usize..9).prop_map(Event::EmptyDisk),
+        1 => (0usize..9).prop_map(Event::Silence),
+        1 => (0usize..9).prop_map(Event::Lead),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// Whatever happens, as long as a majority of the voters' disks lives: the rules hold at every
+    /// step (the world checks them), and once all is quiet the cluster becomes what the spec wants.
+    #[test]
+    fn the_rules_hold_and_the_goal_is_reached(events in prop::collection::vec(event(), 1..25)) {
+        let mut world = World::new(3);
+        world.run();
+        for event in events {
+            let nth = |i: usize| world.members.keys().nth(i % world.members.len().max(1)).copied();
+            match event {
+                Event::Steps(n) => { for _ in 0..n { if !world.step() { break } } }
+                Event::Resize(members) => world.resize(members),
+                Event::Silence(i) => {
+                    let n = nth(i).unwrap();
+                    let member = world.members.get_mut(&n).unwrap();
+                    member.up = !member.up;
+                }
+                Event::Lead(i) => {
+                    let voters = world.voters();
+                    world.leader = Some(voters[i % voters.len()]);
+                }
+                Event::LoseDisk(i) | Event::EmptyDisk(i) => {
+                    let n = nth(i).unwrap();
+                    let mut after = world.clone();
+                    after.lose_disk(n);
+                    for member in after.members.values_mut() { member.up = true; }
+                    if after.has_quorum() {
+                        if matches!(event, Event::LoseDisk(_)) { world.lose_disk(n) } else { world.empty_disk(n) }
+                    }
+                }
+            }
+        }
+        for member in world.members.values_mut() { member.up = true; }
+        let end = world.run();
+        prop_assert_eq!(end, Step::Done, "{:?}", world);
+        prop_assert_eq!(world.voters().len(), world.spec.voters as usize);
+        prop_assert_eq!(world.members.len(), world.spec.members as usize);
+        prop_assert_eq!(world.founded, 1);
+    }
+}
