@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dqlite_client::params;
+use dqlite_client::{Connection, Options, params};
 use dqlite_e2e::{World, provider::Capability::*, world::is_ready, writer};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
@@ -204,7 +204,12 @@ async fn a_statement_of_three_seconds_commits_without_a_change_of_leader() {
     let address = world.leader_service().await;
     writer::create_table(&address).await.unwrap();
     let leader = world.leader().await;
-    let slow = writer::connect(&address).await.unwrap();
+    let options = Options {
+        request_timeout: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let slow = Connection::dial(&address, &options).await.unwrap();
+    slow.open(writer::DATABASE).await.unwrap();
     let (mut steps, mut row) = (3_000_000_i64, 0);
     loop {
         let sql = "INSERT INTO ledger WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL \

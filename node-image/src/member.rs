@@ -122,16 +122,18 @@ impl Member {
     /// Makes a member that waits to be added to the cluster.
     pub async fn join(&self) -> anyhow::Result<()> {
         let own = &mut *self.own.lock().await;
-        if let Content::Member(Identity {
-            phase: Phase::Joining | Phase::Seeded,
-            ..
-        }) = own.content
-        {
-            return Ok(());
+        let joined = matches!(
+            own.content,
+            Content::Member(Identity {
+                phase: Phase::Joining | Phase::Seeded,
+                ..
+            })
+        );
+        if !joined {
+            let identity = Identity::expected(&self.settings, Phase::Joining);
+            self.create(own, identity, |_| Ok(()))?;
+            tracing::info!("joining; waiting to be added");
         }
-        let identity = Identity::expected(&self.settings, Phase::Joining);
-        self.create(own, identity, |_| Ok(()))?;
-        tracing::info!("joining; waiting to be added");
         self.run_engine(own).await
     }
 
@@ -142,12 +144,14 @@ impl Member {
             anyhow::bail!("cannot open: the volume holds no member");
         };
         match identity.phase {
-            Phase::Founding => own.volume.advance(identity, Phase::Open)?,
-            Phase::Open => return Ok(()),
+            Phase::Open => {}
+            Phase::Founding => {
+                own.volume.advance(identity, Phase::Open)?;
+                self.report(|status| status.phase = reported(&own.content));
+                tracing::info!("open to clients");
+            }
             other => anyhow::bail!("cannot open: the member is {other:?}, not Founding"),
         }
-        self.report(|status| status.phase = reported(&own.content));
-        tracing::info!("open to clients");
         self.run_engine(own).await
     }
 
@@ -214,8 +218,9 @@ impl Member {
         Ok(())
     }
 
+    /// Starts the engine of the member that is on the volume, unless it runs.
     async fn run_engine(&self, own: &mut Own) -> anyhow::Result<()> {
-        if !matches!(own.content, Content::Member(_)) {
+        if own.engine.is_some() || !matches!(own.content, Content::Member(_)) {
             return Ok(());
         }
         let s = &self.settings;

@@ -71,6 +71,12 @@ impl Metrics {
             .set(i64::from(ready));
     }
 
+    /// The cluster is gone.
+    pub fn forget(&self, namespace: Option<String>, name: String) {
+        let namespace = namespace.unwrap_or_default();
+        self.ready.remove(&Cluster { namespace, name });
+    }
+
     pub fn text(&self, leader: bool) -> String {
         self.leader.set(i64::from(leader));
         let mut text = String::new();

@@ -1,5 +1,7 @@
 //! The handle against the real library: the good path, and every misuse that the types let through.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{os::linux::net::SocketAddrExt, time::Duration};
 
 use dqlite_client::{Connection, Options, Role};

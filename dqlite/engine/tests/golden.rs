@@ -1,6 +1,8 @@
 //! Records what the real engine answers, byte for byte, into `dqlite/wire/tests/golden`, where the
 //! codec is held against it. Run with `BLESS=1` to write the files anew; without, they must be equal.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{
     fmt::Write as _,
     io::{Read, Write},

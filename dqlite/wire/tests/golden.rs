@@ -1,6 +1,8 @@
 //! The codec against bytes of the real engine, which `dqlite/engine/tests/golden.rs` records. Each
 //! file is a request and its answers: a line of bytes, below it what they mean.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use dqlite_wire::{Header, Request, Response};
 
 fn bytes(hex: &str) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! What is written is read back; what is read from arbitrary bytes never panics.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use dqlite_wire::{
     DEFAULT_MAX_BODY, Failure, File, Header, Member, Request, Response, Role, Rows, Value,
     proxy::{Caller, ProxyHeader},

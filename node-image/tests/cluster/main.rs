@@ -1,6 +1,8 @@
 //! Nodes as processes on addresses of the loopback network: founding, joining, the leader port, the
 //! guard, the hand-over. No Kubernetes: the test plays the operator.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod nodes;
 
 use std::time::{Duration, Instant};

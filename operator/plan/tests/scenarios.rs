@@ -1,5 +1,7 @@
 //! Stories told step by step, and random ones: the shipped `decide` in a small world.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::World;

@@ -42,16 +42,19 @@ fn seen(
     member: &Member,
     memory: Option<&objects::Memory>,
 ) -> Seen {
-    let object = |meta: Option<&ObjectMeta>| match meta {
-        None => Object::Absent,
-        Some(meta) if !objects::is_ours(meta, &wanted.names, &wanted.uid) => Object::Foreign,
-        Some(meta) => {
-            let uid = meta.uid.clone().unwrap_or_default();
-            if meta.deletion_timestamp.is_some() {
-                Object::Deleting(uid)
-            } else {
-                Object::Present(uid)
-            }
+    let object = |meta: Option<&ObjectMeta>| {
+        let Some(meta) = meta else {
+            return Object::Absent;
+        };
+        let uid = meta.uid.clone().unwrap_or_default();
+        let deleting = meta.deletion_timestamp.is_some();
+        if objects::is_labelled(meta, &wanted.names) && deleting {
+            // Perhaps what an earlier object of this name left: it goes, and is never adopted.
+            Object::Deleting(uid)
+        } else if objects::is_ours(meta, &wanted.names, &wanted.uid) {
+            Object::Present(uid)
+        } else {
+            Object::Foreign
         }
     };
     let entry = memory.and_then(|m| m.record.members.get(&n));

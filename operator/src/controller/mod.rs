@@ -84,9 +84,10 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     // The API server's own word, not the cache's: the object may be gone, or another by now.
     let Some(cluster) = live(cluster, ctx).await? else {
         ctx.hints.forget(cluster);
+        ctx.metrics.forget(cluster.namespace(), cluster.name_any());
         return Ok(Again::Later);
     };
-    let wanted = match wanted::validate(&cluster, &ctx.node_image) {
+    let wanted = match Wanted::check(&cluster, &ctx.node_image) {
         Ok(wanted) => wanted,
         Err(invalid) => {
             let verdict = report::stalled(conditions::reason::INVALID_SPEC, invalid.to_string());

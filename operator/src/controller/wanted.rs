@@ -31,8 +31,14 @@ fn invalid<T>(field: &'static str, rule: impl Into<String>) -> Result<T, Invalid
     })
 }
 
-/// Checks an object that was read from the API server.
-pub fn validate(object: &DqliteCluster, default_image: &str) -> Result<Wanted, Invalid> {
+impl Wanted {
+    /// Checks an object that was read from the API server.
+    pub fn check(object: &DqliteCluster, default_image: &str) -> Result<Self, Invalid> {
+        validate(object, default_image)
+    }
+}
+
+fn validate(object: &DqliteCluster, default_image: &str) -> Result<Wanted, Invalid> {
     let names = Names {
         cluster: object.name_any(),
         namespace: object.namespace().unwrap_or_else(|| "default".into()),
