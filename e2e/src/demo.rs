@@ -8,6 +8,7 @@
 
 use std::{
     process::Command,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -75,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
         "--timeout=5m",
     ])?;
     running.more(100).await;
-    let tally = running.stop().await;
+    let tally = running.stop(Duration::from_secs(60)).await;
     println!(
         "    longest write gap: {:.2} s",
         tally.longest_gap.as_secs_f64()
@@ -105,6 +106,7 @@ async fn main() -> anyhow::Result<()> {
     kubectl(&["get", "dq"])?;
     step("kubectl describe dq demo");
     kubectl(&["describe", "dq", "demo"])?;
+    step("the end of the demo");
     Ok(())
 }
 
@@ -121,7 +123,12 @@ async fn next_row(address: &str) -> anyhow::Result<i64> {
     }
 }
 
+/// Says what comes next, and how long the last step took.
 fn step(text: &str) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    if let Some(started) = LAST.lock().unwrap().replace(Instant::now()) {
+        println!("    done in {:.1} s", started.elapsed().as_secs_f64());
+    }
     println!("\n==> {text}");
 }
 

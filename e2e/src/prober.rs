@@ -1,5 +1,5 @@
-//! Asks every pod all the time who leads and what the cluster is, and sends statements to a pod that
-//! must acknowledge nothing.
+//! Asks every pod all the time who leads and what the cluster is, and sends a statement to the wiped
+//! one, which must not say a word once its process has ended.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use dqlite_client::{Connection, Options, params};
+use dqlite_client::{Connection, Error, Options, Role};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -20,10 +20,13 @@ pub struct Heard {
     pub answers: usize,
     /// Ids of all members that any pod ever named as leader.
     pub leaders: BTreeSet<u64>,
-    /// Sets of voters that pods named without any of the known members in them.
-    pub strange_clusters: Vec<BTreeSet<u64>>,
-    /// INSERTs that a wiped pod acknowledged.
-    pub acknowledged_by_wiped: usize,
+    /// Configurations whose voters are no majority of the members known before, nor any of a newer
+    /// cluster: somebody founded another one.
+    pub second_clusters: Vec<BTreeSet<u64>>,
+    /// The wiped process was heard to end: its address refused or closed a connection.
+    pub ended: bool,
+    /// What the wiped member said after that.
+    pub from_the_dead: Vec<String>,
 }
 
 /// Addresses that are asked; they change as pods come and go.
@@ -31,8 +34,8 @@ pub struct Heard {
 pub struct Targets {
     /// Every pod's address.
     pub pods: BTreeSet<String>,
-    /// The one that must acknowledge nothing.
-    pub wiped: Option<String>,
+    /// All addresses that the wiped member's pod has had.
+    pub wiped: BTreeSet<String>,
 }
 
 /// A running prober.
@@ -43,12 +46,32 @@ pub struct Prober {
     task: JoinHandle<()>,
 }
 
+#[derive(Clone)]
+struct Ears {
+    heard: Arc<Mutex<Heard>>,
+    known: BTreeSet<u64>,
+    lost: u64,
+}
+
 impl Prober {
-    /// Starts to ask; `known` are the ids of the members before anything is broken.
-    pub fn start(known: BTreeSet<u64>) -> Self {
-        let (targets, heard): (Arc<Mutex<Targets>>, Arc<Mutex<Heard>>) = Default::default();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(probe(targets.clone(), heard.clone(), known, stop.clone()));
+    /// Starts to ask; `known` are the ids of the members before anything is broken, `lost` the id and
+    /// `wiped` the address of the one that is about to lose its disk.
+    pub fn start(known: BTreeSet<u64>, lost: u64, wiped: String) -> Self {
+        let targets = Targets {
+            wiped: [wiped].into(),
+            ..Targets::default()
+        };
+        let targets = Arc::new(Mutex::new(targets));
+        let heard: Arc<Mutex<Heard>> = Arc::default();
+        let (stop, ears) = (
+            CancellationToken::new(),
+            Ears {
+                heard: heard.clone(),
+                known,
+                lost,
+            },
+        );
+        let task = tokio::spawn(probe(targets.clone(), ears, stop.clone()));
         Self {
             targets,
             heard,
@@ -64,51 +87,82 @@ impl Prober {
     }
 }
 
-async fn probe(
-    targets: Arc<Mutex<Targets>>,
-    heard: Arc<Mutex<Heard>>,
-    known: BTreeSet<u64>,
-    stop: CancellationToken,
-) {
+async fn probe(targets: Arc<Mutex<Targets>>, ears: Ears, stop: CancellationToken) {
+    let mut asked = JoinSet::new();
+    let mut ticks = tokio::time::interval(EVERY);
     while !stop.is_cancelled() {
+        ticks.tick().await;
         let now = targets.lock().unwrap().clone();
-        let mut asked = JoinSet::new();
-        for pod in now.pods {
-            let wiped = now.wiped.as_ref() == Some(&pod);
-            asked.spawn(ask(pod, wiped, heard.clone(), known.clone()));
+        for pod in now.pods.union(&now.wiped) {
+            if now.wiped.contains(pod) {
+                asked.spawn(listen_to_the_wiped(pod.clone(), ears.clone()));
+            } else {
+                asked.spawn(listen(pod.clone(), ears.clone()));
+            }
         }
-        tokio::time::sleep(EVERY).await;
-        asked.join_all().await;
+        // An address that nobody has takes its time; the others do not wait for it.
+        while asked.try_join_next().is_some() {}
+    }
+    asked.join_all().await;
+}
+
+fn options() -> Options {
+    Options {
+        connect_timeout: Duration::from_millis(500),
+        request_timeout: Duration::from_millis(500),
+        ..Options::default()
     }
 }
 
-async fn ask(pod: String, wiped: bool, heard: Arc<Mutex<Heard>>, known: BTreeSet<u64>) {
-    let options = Options {
-        connect_timeout: Duration::from_millis(200),
-        request_timeout: Duration::from_millis(500),
-        ..Options::default()
-    };
-    let Ok(connection) = Connection::dial(&pod, &options).await else {
+async fn listen(pod: String, ears: Ears) {
+    let Ok(connection) = Connection::dial(&pod, &options()).await else {
         return;
     };
     if let Ok(leader) = connection.leader().await {
-        let mut heard = heard.lock().unwrap();
+        let mut heard = ears.heard.lock().unwrap();
         heard.answers += 1;
         heard.leaders.extend(leader.map(|l| l.id));
     }
+    let Ok(members) = connection.cluster().await else {
+        return;
+    };
+    let voter = |m: &&dqlite_client::Member| m.role == Some(Role::Voter);
+    let voters: BTreeSet<u64> = members.iter().filter(voter).map(|m| m.id).collect();
+    // One lost, one new: of three known members at least two stay voters at every moment.
+    if !voters.is_empty() && voters.intersection(&ears.known).count() * 2 <= ears.known.len() {
+        ears.heard.lock().unwrap().second_clusters.push(voters);
+    }
+}
+
+/// The member is what it was until its process ends. From then on every answer is one too many.
+async fn listen_to_the_wiped(pod: String, ears: Ears) {
+    let was_dead = ears.heard.lock().unwrap().ended;
+    let said = match Connection::dial(&pod, &options()).await {
+        Ok(connection) => speak(&connection, ears.lost).await,
+        Err(e) => Err(e),
+    };
+    let mut heard = ears.heard.lock().unwrap();
+    match said {
+        Ok(words) if was_dead => heard.from_the_dead.push(words),
+        // Another pod may have the address by now, a member that names the living.
+        Ok(_) | Err(Error::Timeout(_) | Error::Server { .. }) => {}
+        Err(_) => heard.ended = true,
+    }
+}
+
+/// What the wiped pod says, if it says anything: who leads, what the cluster is, and whether it takes
+/// a write.
+async fn speak(connection: &Connection, lost: u64) -> Result<String, Error> {
+    let leader = connection.leader().await?;
+    let mut words = format!("LEADER {leader:?} (lost: {lost})");
     if let Ok(members) = connection.cluster().await {
-        let ids: BTreeSet<u64> = members.iter().map(|m| m.id).collect();
-        if !ids.is_empty() && ids.is_disjoint(&known) {
-            heard.lock().unwrap().strange_clusters.push(ids);
+        words.push_str(&format!(", CLUSTER {members:?}"));
+    }
+    if connection.open("probe").await.is_ok() {
+        let write = "CREATE TABLE IF NOT EXISTS probe (n); INSERT INTO probe VALUES (1)";
+        if connection.exec_sql(write, &[]).await.is_ok() {
+            words.push_str(", and it acknowledged a write");
         }
     }
-    if wiped
-        && connection.open(crate::writer::DATABASE).await.is_ok()
-        && connection
-            .exec_sql("INSERT INTO ledger VALUES (?)", &params![-1])
-            .await
-            .is_ok()
-    {
-        heard.lock().unwrap().acknowledged_by_wiped += 1;
-    }
+    Ok(words)
 }

@@ -298,6 +298,16 @@ impl World {
         self.on_node_of(&pod, &script).await;
     }
 
+    /// How often a member's process was started again in its pod.
+    pub async fn restarts(&self, member: &str) -> i32 {
+        let pod = self.pod(&format!("{member}-0")).await;
+        let statuses = pod
+            .status
+            .and_then(|s| s.container_statuses)
+            .unwrap_or_default();
+        statuses.first().map_or(0, |c| c.restart_count)
+    }
+
     /// Empties a member's volume in place, from its node.
     pub async fn empty_disk(&self, member: &str) {
         let claim = self
@@ -360,7 +370,13 @@ impl World {
 
     /// Compares the rows on every node, and writes the test's line of figures.
     pub async fn finish(self, tallies: &[Tally], note: impl Into<String>) {
-        for front in self.fronts().await {
+        let (fronts, members) = (self.fronts().await, self.cluster().await.spec.members);
+        assert_eq!(
+            fronts.len(),
+            members as usize,
+            "every node has its rows compared"
+        );
+        for front in fronts {
             ledger::check(&front, tallies).await.unwrap();
         }
         Line {

@@ -13,7 +13,12 @@ use std::{
 };
 
 use dqlite_client::{Connection, Options, params};
-use dqlite_e2e::{World, provider::Capability::*, world::is_ready, writer};
+use dqlite_e2e::{
+    World,
+    provider::Capability::*,
+    world::{READY, is_ready, is_true},
+    writer,
+};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use serde_json::json;
@@ -34,7 +39,7 @@ async fn the_four_line_object_becomes_ready_with_three_voters() {
     assert_eq!(names, ["demo-1", "demo-2", "demo-3"]);
     let writer = world.writer().await;
     writer.more(100).await;
-    let tally = writer.stop().await;
+    let tally = writer.stop(Duration::ZERO).await;
     world
         .finish(&[tally], format!("ready after {:.1} s", took.as_secs_f64()))
         .await;
@@ -55,7 +60,7 @@ async fn one_member_becomes_ready() {
     assert_eq!((status.voters, status.can_lose), (1, 0));
     let writer = world.writer().await;
     writer.more(100).await;
-    let tally = writer.stop().await;
+    let tally = writer.stop(Duration::ZERO).await;
     world.finish(&[tally], "").await;
 }
 
@@ -74,7 +79,7 @@ async fn five_members_become_ready() {
     assert_eq!((status.voters, status.can_lose), (5, 2));
     let writer = world.writer().await;
     writer.more(100).await;
-    let tally = writer.stop().await;
+    let tally = writer.stop(Duration::ZERO).await;
     world.finish(&[tally], "").await;
 }
 
@@ -114,7 +119,7 @@ async fn scaled_3_5_3_1_3_under_a_writer() {
     assert_eq!(names, expected);
     assert_eq!(world.members().await.len(), 3);
     writer.more(50).await;
-    let tally = writer.stop().await;
+    let tally = writer.stop(Duration::ZERO).await;
     let gap = tally.longest_gap;
     assert!(
         gap < Duration::from_secs(2),
@@ -142,7 +147,7 @@ async fn the_leader_is_moved_before_it_is_removed() {
     world.ready().await;
     writer.more(50).await;
     let gap = writer.take_gap();
-    let tally = writer.stop().await;
+    let tally = writer.stop(Duration::ZERO).await;
     assert!(gap < Duration::from_secs(1), "{gap:?}");
     world.finish(&[tally], "demo-3 led").await;
 }
@@ -169,7 +174,7 @@ async fn the_leaders_pod_is_deleted_under_a_writer() {
         .until("the pod is back", Duration::from_secs(60), back)
         .await;
     writer.more(100).await;
-    let tally = writer.stop().await;
+    let tally = writer.stop(Duration::ZERO).await;
     let gap = tally.longest_gap;
     assert!(
         gap < Duration::from_secs(1),
@@ -191,7 +196,7 @@ async fn all_pods_are_deleted_at_once() {
     }
     writer.more(100).await;
     world.ready().await;
-    let tally = writer.stop().await;
+    let tally = writer.stop(READY).await;
     world.finish(&[tally], "").await;
 }
 
@@ -319,11 +324,18 @@ async fn the_examples_are_accepted() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         let object: operator_api::DqliteCluster = serde_yaml::from_str(&text).unwrap();
         let api = world.api::<operator_api::DqliteCluster>();
-        let dry = kube::api::PostParams {
-            dry_run: true,
-            ..Default::default()
+        api.create(&Default::default(), &object).await.unwrap();
+        // The operator takes it, and founds it unless it finds no place for so many members.
+        let example = world.beside(&object.name_any());
+        let taken = async |c: &operator_api::DqliteCluster| {
+            let status = c.status.as_ref()?;
+            assert!(!is_true(status, "Stalled"), "{text}: {status:?}");
+            status.cluster.as_ref().filter(|c| c.founded).map(|_| ())
         };
-        api.create(&dry, &object).await.unwrap();
+        example.until("founded", READY, taken).await;
+        api.delete(&object.name_any(), &Default::default())
+            .await
+            .unwrap();
         seen += 1;
     }
     assert!(seen >= 3, "{seen} examples");

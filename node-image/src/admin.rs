@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use node_api::{POD_HEADER, Status, TOKEN_HEADER};
+use node_api::{INSTANCE_HEADER, POD_HEADER, Status, TOKEN_HEADER};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -22,14 +22,10 @@ const LONG_POLL: Duration = Duration::from_secs(25);
 #[derive(Clone)]
 struct Admin {
     member: Arc<Member>,
-    token: Arc<str>,
 }
 
-pub fn router(member: Arc<Member>, token: &str) -> Router {
-    let admin = Admin {
-        member,
-        token: token.trim().into(),
-    };
+pub fn router(member: Arc<Member>) -> Router {
+    let admin = Admin { member };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/found", post(found))
@@ -39,23 +35,28 @@ pub fn router(member: Arc<Member>, token: &str) -> Router {
         .with_state(admin)
 }
 
-/// The caller knows the token, and means this very pod.
+/// The caller knows the token, and means this very pod; an order also this very start of the process.
 async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    let header = |headers: &HeaderMap, name: &str| {
-        headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
-            .to_owned()
+    let headers = request.headers().clone();
+    let header = |name: &str| {
+        let value = headers.get(name).and_then(|v| v.to_str().ok());
+        value.unwrap_or_default().to_owned()
     };
-    let given = header(request.headers(), TOKEN_HEADER);
+    // Read anew each time: the Secret may be another by now.
+    let token = tokio::fs::read_to_string(&admin.member.settings.token_file).await;
+    let token = token.unwrap_or_default();
+    let given = header(TOKEN_HEADER);
     let given = given.strip_prefix("Bearer ").unwrap_or_default();
-    if admin.token.is_empty() || !same(given.as_bytes(), admin.token.as_bytes()) {
+    if token.trim().is_empty() || !same(given.as_bytes(), token.trim().as_bytes()) {
         return (StatusCode::UNAUTHORIZED, "wrong or missing token\n").into_response();
     }
-    let pod = header(request.headers(), POD_HEADER);
-    if pod != admin.member.settings.pod_uid {
+    if header(POD_HEADER) != admin.member.settings.pod_uid {
         return (StatusCode::MISDIRECTED_REQUEST, "another pod is meant\n").into_response();
+    }
+    let order = request.method() == Method::POST;
+    if order && header(INSTANCE_HEADER) != admin.member.status().instance {
+        let reason = "another start of this process is meant\n";
+        return (StatusCode::MISDIRECTED_REQUEST, reason).into_response();
     }
     next.run(request).await
 }
@@ -79,21 +80,23 @@ async fn status(State(admin): State<Admin>, Query(query): Query<After>) -> Json<
     Json(admin.member.status())
 }
 
-fn answer(done: anyhow::Result<()>) -> Response {
+/// Carries an order out, also when the caller goes away meanwhile: half an order would be left.
+async fn carry_out(order: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Response {
+    let done = tokio::spawn(order).await.unwrap_or_else(|e| Err(e.into()));
     match done {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(e) => (StatusCode::CONFLICT, format!("{e:#}\n")).into_response(),
     }
 }
 
-async fn found(State(admin): State<Admin>) -> Response {
-    answer(admin.member.found().await)
+async fn found(State(Admin { member }): State<Admin>) -> Response {
+    carry_out(async move { member.found().await }).await
 }
 
-async fn join(State(admin): State<Admin>) -> Response {
-    answer(admin.member.join().await)
+async fn join(State(Admin { member }): State<Admin>) -> Response {
+    carry_out(async move { member.join().await }).await
 }
 
-async fn open(State(admin): State<Admin>) -> Response {
-    answer(admin.member.open().await)
+async fn open(State(Admin { member }): State<Admin>) -> Response {
+    carry_out(async move { member.open().await }).await
 }

@@ -36,13 +36,18 @@ pub async fn serve(front: &Arc<Front>, peer: Peer) -> io::Result<()> {
                 () = lost => Ok(()),
             }
         }
-        Route::To(leader) => splice(peer, leader).await,
+        Route::To(leader, stream) => {
+            tokio::select! {
+                done = splice(peer, stream) => done,
+                () = another_leads(member, leader) => Ok(()),
+            }
+        }
     }
 }
 
 enum Route {
     Here,
-    To(TcpStream),
+    To(u64, TcpStream),
 }
 
 /// Finds the leader; while there is none, or it is being left, tries again.
@@ -65,7 +70,7 @@ async fn route(member: &Member, forwarded: bool) -> io::Result<Route> {
         if let Some(leader) = view.members.iter().find(|m| Some(m.id) == leader)
             && let Ok(Ok(stream)) = timeout(CONNECT, pass_on(member, leader)).await
         {
-            return Ok(Route::To(stream));
+            return Ok(Route::To(leader.id, stream));
         }
         sleep(Duration::from_millis(20)).await;
     }
@@ -103,6 +108,18 @@ async fn splice(mut peer: Peer, leader: TcpStream) -> io::Result<()> {
         done = copy_buf(&mut peer.read, &mut to_leader) => done.map(|_| ()),
         done = copy_buf(&mut from_leader, &mut peer.write) => done.map(|_| ()),
     }
+}
+
+/// This member hears of another leader. That it hears of none says nothing: it may be cut off itself.
+async fn another_leads(member: &Member, leader: u64) {
+    let moved = |s: &node_api::Status| {
+        s.engine
+            .as_ref()
+            .and_then(|v| v.leader)
+            .is_some_and(|named| named != leader)
+    };
+    // The sender lives as long as the member.
+    let _ = member.watch().wait_for(moved).await;
 }
 
 async fn leadership_lost(member: &Member) {

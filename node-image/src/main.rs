@@ -23,6 +23,7 @@ mod metrics;
 mod peers;
 mod settings;
 mod shutdown;
+mod socket;
 mod volume;
 mod watcher;
 
@@ -78,9 +79,6 @@ fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let token = tokio::fs::read_to_string(&settings.token_file)
-        .await
-        .with_context(|| format!("cannot read {}", settings.token_file.display()))?;
     let bind = async |port| {
         let address = settings.listen_on(port);
         TcpListener::bind(&address)
@@ -116,12 +114,13 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             .clone()
             .listen(listeners.1, Port::Leader, closing.clone()),
     );
-    let admin = axum::serve(listeners.2, admin::router(member.clone(), &token));
+    let admin = axum::serve(listeners.2, admin::router(member.clone()));
     let health = axum::serve(listeners.3, health::router(health));
 
     let ended = tokio::select! {
         _ = term.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+        reason = watcher::watch_disk(member.clone()) => Err(reason),
         reason = watcher::run(member.clone(), pulse) => Err(reason),
         e = admin => Err(anyhow::anyhow!("the admin port ended: {e:?}")),
         e = health => Err(anyhow::anyhow!("the health port ended: {e:?}")),

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     peers::Peers,
     settings::Settings,
-    volume::{Content, Identity, Phase, Volume},
+    volume::{self, Content, Identity, Phase, Volume},
 };
 
 /// How long a writer waits for another's transaction.
@@ -98,10 +98,31 @@ impl Member {
         self.engine.borrow().clone()
     }
 
-    /// Whether the identity file, if there is to be one, is there.
-    pub async fn identity_is_there(&self) -> bool {
-        let own = self.own.lock().await;
-        !matches!(own.content, Content::Member(_)) || own.volume.identity_file().exists()
+    /// Whether an engine belongs to what the volume holds, and no order is under way that starts it.
+    pub fn should_run(&self) -> bool {
+        let Ok(own) = self.own.try_lock() else {
+            return false;
+        };
+        let founding = matches!(
+            own.content,
+            Content::Member(Identity {
+                phase: Phase::Founding,
+                ..
+            })
+        );
+        matches!(own.content, Content::Member(_)) && !founding && own.engine.is_none()
+    }
+
+    /// Whether the identity file, once there is to be one, is there. An error is no loss. Takes no
+    /// lock: this must show within a second, whatever else goes on.
+    pub fn identity_is_there(&self) -> bool {
+        use node_api::Phase::{Empty, Refused};
+        if matches!(self.status.borrow().phase, Empty | Refused { .. }) {
+            return true;
+        }
+        volume::identity_file(&self.settings.data)
+            .try_exists()
+            .unwrap_or(true)
     }
 
     /// Makes the one member of a new cluster. Until it is opened, repeating it changes nothing.

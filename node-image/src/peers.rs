@@ -15,7 +15,7 @@ use dqlite_client::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::watch, time::timeout};
 
-use crate::engine_link;
+use crate::{engine_link, socket};
 
 /// The engine's threads wait for a connection, so it must not take longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ impl Peers {
     /// A connected socket on which the header is sent.
     pub async fn open(&self, address: &str, id: u64, caller: Caller) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        socket::prepare(&stream)?;
         stream.write_all(&self.header(id, caller).encode()).await?;
         Ok(stream)
     }

@@ -55,6 +55,11 @@ impl Identity {
     }
 }
 
+/// The file on a volume whose loss ends the process.
+pub fn identity_file(root: &Path) -> PathBuf {
+    root.join("dqlite").join(IDENTITY)
+}
+
 /// What a volume holds.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Content {
@@ -92,9 +97,8 @@ impl Volume {
         self.root.join("dqlite")
     }
 
-    /// The file whose loss ends the process.
-    pub fn identity_file(&self) -> PathBuf {
-        self.directory().join(IDENTITY)
+    fn identity_file(&self) -> PathBuf {
+        identity_file(&self.root)
     }
 
     fn scratch(&self) -> PathBuf {
@@ -104,7 +108,8 @@ impl Volume {
     /// What is there, held against what the pod says it should be.
     pub fn content(&self, settings: &Settings) -> io::Result<Content> {
         let dir = self.directory();
-        if !dir.exists() {
+        // A disk that cannot be read is not an empty one.
+        if !dir.try_exists()? {
             return Ok(Content::Empty);
         }
         let found: Identity = match fs::read(self.identity_file()) {
@@ -142,7 +147,7 @@ impl Volume {
         identity: &Identity,
         fill: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        anyhow::ensure!(!self.directory().exists(), "the volume is not empty");
+        anyhow::ensure!(!self.directory().try_exists()?, "the volume is not empty");
         let scratch = self.scratch();
         remove_if_there(&scratch)?;
         fs::create_dir(&scratch)?;

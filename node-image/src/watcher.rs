@@ -46,6 +46,17 @@ impl Pulse {
     }
 }
 
+/// Waits until the disk was emptied under the process; gives the reason to end.
+pub async fn watch_disk(member: Arc<Member>) -> anyhow::Error {
+    let mut ticks = interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        if !member.identity_is_there() {
+            return anyhow::anyhow!("the identity file is gone: the disk was emptied in place");
+        }
+    }
+}
+
 /// Runs until the process must end; gives the reason.
 pub async fn run(member: Arc<Member>, pulse: Arc<Pulse>) -> anyhow::Error {
     let mut ticks = interval(LOOK_EVERY);
@@ -54,10 +65,10 @@ pub async fn run(member: Arc<Member>, pulse: Arc<Pulse>) -> anyhow::Error {
     let mut leaderless_since: Option<Instant> = None;
     loop {
         ticks.tick().await;
-        if !member.identity_is_there().await {
-            return anyhow::anyhow!("the identity file is gone: the disk was emptied in place");
-        }
         let Some(socket) = member.engine() else {
+            if member.should_run() {
+                return anyhow::anyhow!("the engine did not start");
+            }
             pulse.beat();
             continue;
         };

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
@@ -84,10 +84,28 @@ pub async fn label<K: Object>(
     key: &str,
     value: &str,
 ) -> kube::Result<()> {
+    change_metadata(client, seen, "labels", serde_json::json!({ key: value })).await
+}
+
+/// Sets the owners of the very version that was seen.
+pub async fn own<K: Object>(
+    client: &kube::Client,
+    seen: &K,
+    owners: &[OwnerReference],
+) -> kube::Result<()> {
+    change_metadata(client, seen, "ownerReferences", serde_json::json!(owners)).await
+}
+
+async fn change_metadata<K: Object>(
+    client: &kube::Client,
+    seen: &K,
+    field: &str,
+    value: serde_json::Value,
+) -> kube::Result<()> {
     let patch = serde_json::json!({ "metadata": {
         "uid": seen.uid(),
         "resourceVersion": seen.resource_version(),
-        "labels": { key: value },
+        field: value,
     }});
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),

@@ -7,7 +7,7 @@ use dqlite_client::{
     proxy::{Caller, ProxyHeader},
 };
 use dqlite_wire::Role;
-use node_api::{ADMIN_PORT, FRONT_PORT, POD_HEADER, Status, TOKEN_HEADER};
+use node_api::{ADMIN_PORT, FRONT_PORT, INSTANCE_HEADER, POD_HEADER, Status, TOKEN_HEADER};
 
 /// A node that is alive answers within this.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -57,9 +57,10 @@ impl Nodes {
         Ok(serde_json::from_slice(&self.send(at, request).await?)?)
     }
 
-    /// Tells the node to `found`, `join` or `open`.
-    pub async fn order(&self, at: &Target, order: &str) -> Result<(), NodeError> {
+    /// Tells the node to `found`, `join` or `open`: the very start of its process that was seen.
+    pub async fn order(&self, at: &Target, instance: &str, order: &str) -> Result<(), NodeError> {
         let request = self.http.post(url(at, order)).timeout(ORDER);
+        let request = request.header(INSTANCE_HEADER, instance);
         self.send(at, request).await.map(|_| ())
     }
 

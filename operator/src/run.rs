@@ -104,7 +104,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
         tracing::info!("asked to stop");
         stop.cancel();
-        // Passes under way may end, and the lease be given back; `elect` returns then.
+        // `elect` returns once the lease is given back. A pass under way ends where it is: every step
+        // may be cut short anywhere.
         std::future::pending::<()>().await;
     };
     tokio::select! {

@@ -12,6 +12,9 @@ pub mod code {
     pub const LEADERSHIP_LOST: u64 = 10 | 41 << 8;
 }
 
+/// SQLite's primary codes ABORT, IOERR, FULL.
+const IN_DOUBT: [u64; 3] = [4, 10, 13];
+
 /// Whether a failed request may have changed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -79,6 +82,12 @@ impl Error {
                 code: code::LEADERSHIP_LOST,
                 ..
             } => Outcome::Unknown,
+            // A leader that could not write its own log, or was stopped, may have sent the entry on.
+            Self::Server { code, .. }
+                if *code != code::NOT_LEADER && IN_DOUBT.contains(&(code & 0xff)) =>
+            {
+                Outcome::Unknown
+            }
             Self::Server { .. } => Outcome::NotDone,
             Self::Broken(_) | Self::Timeout(_) | Self::Protocol(_) | Self::Unexpected(_) => {
                 Outcome::Unknown

@@ -2,7 +2,7 @@
 
 use dqlite_wire::{Request, Value};
 
-use crate::{Connection, Done, Error};
+use crate::{Connection, Done, Error, Outcome};
 
 /// All rows of a result.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,11 +71,18 @@ impl Session {
     /// # Errors
     /// Any of [`Error`].
     pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        self.exec("BEGIN IMMEDIATE", &[]).await?;
-        Ok(Transaction {
+        // Before the request: dropped while it waits, what may have begun is rolled back too.
+        let mut begun = Transaction {
             session: self,
             open: true,
-        })
+        };
+        match begun.exec("BEGIN IMMEDIATE", &[]).await {
+            Ok(_) => Ok(begun),
+            Err(e) => {
+                begun.open = e.outcome() == Outcome::Unknown;
+                Err(e)
+            }
+        }
     }
 }
 

@@ -7,8 +7,8 @@
 //! POST /v1/join                      makes an empty member that waits to be added; repeatable
 //! POST /v1/open                      lets clients in after a founding
 //! ```
-//! Every request carries [`TOKEN_HEADER`] and [`POD_HEADER`]. A refused order answers 409 and its
-//! reason as text.
+//! Every request carries [`TOKEN_HEADER`] and [`POD_HEADER`], every order [`INSTANCE_HEADER`] too. A
+//! refused order answers 409 and its reason as text.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub const HEALTH_PORT: u16 = 9004;
 pub const TOKEN_HEADER: &str = "authorization";
 /// Uid of the pod that is meant: an address may belong to another pod by now.
 pub const POD_HEADER: &str = "x-dqlite-pod-uid";
+/// On orders: [`Status::instance`] as the caller saw it. A process that started since then may stand on
+/// another disk, and what was decided for the old one is not for it.
+pub const INSTANCE_HEADER: &str = "x-dqlite-instance";
 
 /// Names of the environment variables by which a pod tells its node which member it is.
 pub mod env {

@@ -1,18 +1,35 @@
-//! How many connections a node holds. At the limit the newest is refused.
+//! How many connections of clients a node holds. At the limit the newest is refused. Members and the
+//! operator have places of their own: clients must not keep Raft out.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 const TOTAL: usize = 4096;
 const PER_PEER: usize = 1024;
+/// Connections that have not said yet what they are, or are a member's or the operator's.
+const OTHERS: usize = 1024;
 
 /// Open connections by the address they come from.
 #[derive(Debug, Default)]
 pub struct Limits {
     open: Mutex<HashMap<IpAddr, usize>>,
+    others: Arc<AtomicUsize>,
+}
+
+/// A place among the others; given back when dropped.
+#[derive(Debug)]
+pub struct Entrance(Arc<AtomicUsize>);
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One connection's place; given back when dropped.
@@ -27,6 +44,14 @@ impl Limits {
         Arc::default()
     }
 
+    /// Lets a connection in that has not said yet what it is.
+    pub fn enter(&self) -> Option<Entrance> {
+        let before = self.others.fetch_add(1, Ordering::Relaxed);
+        let entrance = Entrance(self.others.clone());
+        (before < OTHERS).then_some(entrance)
+    }
+
+    /// A client's place.
     pub fn take(self: &Arc<Self>, from: IpAddr) -> Option<Place> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.values().sum::<usize>() >= TOTAL {
@@ -43,7 +68,7 @@ impl Limits {
         })
     }
 
-    /// Connections that are open now.
+    /// Clients' connections that are open now.
     pub fn count(&self) -> usize {
         self.open
             .lock()

@@ -18,7 +18,7 @@ pub mod limits;
 mod relay;
 mod sql;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use dqlite_wire::{
     PROTOCOL_VERSION,
@@ -33,8 +33,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{leader_port, member::Member, metrics::Metrics};
-use limits::Limits;
+use crate::{leader_port, member::Member, metrics::Metrics, socket};
+use limits::{Entrance, Limits};
 
 const FIRST_BYTE: Duration = Duration::from_secs(5);
 const HEADER: Duration = Duration::from_secs(10);
@@ -100,16 +100,15 @@ impl Front {
                     continue;
                 }
             };
-            let Some(place) = self.limits.take(from.ip()) else {
+            let Some(entrance) = self.limits.enter() else {
                 self.metrics.refused("too many connections");
                 tracing::warn!(%from, "refused: too many connections");
                 continue;
             };
             let front = Arc::clone(&self);
             tokio::spawn(async move {
-                let _place = place;
                 let served = tokio::select! {
-                    served = front.serve(stream, port) => served,
+                    served = front.serve(stream, port, from.ip(), entrance) => served,
                     () = front.stop.cancelled() => Ok(()),
                 };
                 if let Err(e) = served {
@@ -119,8 +118,14 @@ impl Front {
         }
     }
 
-    async fn serve(self: &Arc<Self>, stream: TcpStream, port: Port) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    async fn serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        port: Port,
+        from: IpAddr,
+        entrance: Entrance,
+    ) -> io::Result<()> {
+        socket::prepare(&stream)?;
         let (read, write) = stream.into_split();
         let mut read = BufReader::new(read);
         let caller = self.start(&mut read).await.inspect_err(|e| {
@@ -128,6 +133,16 @@ impl Front {
                 self.metrics.refused("bad start");
             }
         })?;
+        let inside = matches!(caller, Some(Caller::Member | Caller::Operator));
+        let _place = if inside {
+            None
+        } else {
+            drop(entrance);
+            Some(self.limits.take(from).ok_or_else(|| {
+                self.metrics.refused("too many connections");
+                io::Error::other("too many connections of clients")
+            })?)
+        };
         let peer = Peer {
             read,
             write,

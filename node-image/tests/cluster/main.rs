@@ -131,6 +131,44 @@ async fn a_member_whose_disk_is_emptied_ends_and_comes_back_empty() {
     assert!(node.try_session().await.is_err());
 }
 
+/// The others know the next leader before the old one's process is gone: no election was needed.
+#[tokio::test]
+async fn leadership_has_moved_when_the_process_ends() {
+    let mut cluster = Cluster::of_three(9).await;
+    for _ in 0..3 {
+        let leader = cluster.leader().await;
+        let old = cluster.nodes[leader].id;
+        assert!(cluster.nodes[leader].terminate().await.success());
+        for node in cluster.nodes.iter().filter(|n| n.id != old) {
+            let named = node.as_operator().await.leader().await.unwrap();
+            assert!(
+                named.is_some_and(|l| l.id != old),
+                "{} is in an election",
+                node.id
+            );
+        }
+        cluster.nodes[leader].start().await;
+        let node = &cluster.nodes[leader];
+        until("ready again", async || node.status().await["ready"] == true).await;
+    }
+}
+
+/// An order that was decided before the process started anew may mean another disk.
+#[tokio::test]
+async fn a_late_order_is_refused() {
+    let mut cluster = Cluster::new(10);
+    cluster.start("demo-1").await;
+    let node = &mut cluster.nodes[0];
+    let seen = node.status().await["instance"].as_str().unwrap().to_owned();
+    node.kill();
+    node.start().await;
+    for order in ["found", "join", "open"] {
+        let refused = node.order_to(&seen, order).await.unwrap_err();
+        assert!(refused.contains("another start"), "{order}: {refused}");
+    }
+    assert_eq!(node.status().await["phase"]["name"], "empty");
+}
+
 #[tokio::test]
 async fn a_connection_meant_for_another_member_is_closed() {
     let cluster = Cluster::of_three(6).await;
@@ -156,6 +194,32 @@ async fn a_slow_statement_does_not_depose_the_leader() {
     session.exec(slow, &[]).await.unwrap();
     println!("the statement ran {:?}", started.elapsed());
     assert_eq!(cluster.leader().await, leader);
+}
+
+/// The guard's barrier opens a database of its own, which snapshots then carry: a member that is seeded
+/// by one must take it.
+#[tokio::test]
+async fn a_member_is_seeded_by_a_snapshot() {
+    let args = ["--snapshot-threshold=16", "--snapshot-trailing=16"];
+    let mut cluster = Cluster::of_three_with(8, &args).await;
+    let leader = cluster.leader().await;
+    let mut session = cluster.nodes[leader].session().await;
+    session.exec("CREATE TABLE t (n)", &[]).await.unwrap();
+    for _ in 0..100 {
+        write(&mut session).await.unwrap();
+    }
+    cluster.start("demo-4").await;
+    let operator = cluster.nodes[leader].as_operator().await;
+    let joined = &cluster.nodes[3];
+    joined.bring_in(&operator).await;
+    let copy = joined.front().dump("app").await.unwrap();
+    assert!(copy[0].bytes.len() >= 4096, "{} bytes", copy[0].bytes.len());
+    let snapshots = std::fs::read_dir(joined.data.path().join("dqlite")).unwrap();
+    let names = snapshots.map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(
+        names.collect::<String>().contains("snapshot-"),
+        "it came as a snapshot"
+    );
 }
 
 async fn write(session: &mut Session) -> Result<(), dqlite_client::Error> {

@@ -16,6 +16,7 @@ const TOKEN: &str = "secret";
 pub struct Cluster {
     pub id: String,
     net: u8,
+    args: Vec<String>,
     pub nodes: Vec<Node>,
 }
 
@@ -45,6 +46,7 @@ impl Cluster {
         Self {
             id: format!("cluster-{net}"),
             net,
+            args: Vec::new(),
             nodes: Vec::new(),
         }
     }
@@ -72,7 +74,7 @@ impl Cluster {
             id,
             data,
             host,
-            args: args.to_vec(),
+            args: [&args[..], &self.args].concat(),
             process: None,
         };
         node.start().await;
@@ -82,7 +84,13 @@ impl Cluster {
 
     /// A cluster of three voters.
     pub async fn of_three(net: u8) -> Self {
+        Self::of_three_with(net, &[]).await
+    }
+
+    /// As [`Cluster::of_three`], whose nodes get these arguments too.
+    pub async fn of_three_with(net: u8, args: &[&str]) -> Self {
         let mut cluster = Self::new(net);
+        cluster.args = args.iter().map(ToString::to_string).collect();
         for name in ["demo-1", "demo-2", "demo-3"] {
             cluster.start(name).await;
         }
@@ -94,14 +102,7 @@ impl Cluster {
         until("the founder leads", async || founder.leads().await).await;
         let operator = founder.as_operator().await;
         for joiner in joiners {
-            joiner.order("join").await.unwrap();
-            operator.add(joiner.id, &joiner.address()).await.unwrap();
-            operator.assign(joiner.id, Role::Standby).await.unwrap();
-            until("seeded", async || {
-                joiner.status().await["phase"]["name"] == "seeded"
-            })
-            .await;
-            operator.assign(joiner.id, Role::Voter).await.unwrap();
+            joiner.bring_in(&operator).await;
         }
         for node in &cluster.nodes {
             until("ready", async || node.status().await["ready"] == true).await;
@@ -163,13 +164,30 @@ impl Node {
     }
 
     pub async fn order(&self, order: &str) -> Result<(), String> {
+        let instance = self.status().await["instance"].as_str().unwrap().to_owned();
+        self.order_to(&instance, order).await
+    }
+
+    /// An order that means a certain start of the process.
+    pub async fn order_to(&self, instance: &str, order: &str) -> Result<(), String> {
         let request = reqwest::Client::new().post(self.url(order));
+        let request = request.header(node_api::INSTANCE_HEADER, instance);
         let answer = self.with_token(request).send().await.unwrap();
         if answer.status().is_success() {
             Ok(())
         } else {
             Err(answer.text().await.unwrap())
         }
+    }
+
+    /// Joins, is added, catches up, gets a vote.
+    pub async fn bring_in(&self, leader: &Connection) {
+        self.order("join").await.unwrap();
+        leader.add(self.id, &self.address()).await.unwrap();
+        leader.assign(self.id, Role::Standby).await.unwrap();
+        let seeded = async || self.status().await["phase"]["name"] == "seeded";
+        until("seeded", seeded).await;
+        leader.assign(self.id, Role::Voter).await.unwrap();
     }
 
     /// As a client without a header.
@@ -253,6 +271,10 @@ impl Lazy<'_> {
 
     pub async fn leader(&self) -> Result<Option<dqlite_client::Server>, Error> {
         self.dial().await?.leader().await
+    }
+
+    pub async fn dump(&self, name: &str) -> Result<Vec<dqlite_client::File>, Error> {
+        self.dial().await?.dump(name).await
     }
 
     pub async fn remove(&self, id: u64) -> Result<(), Error> {

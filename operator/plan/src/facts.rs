@@ -77,8 +77,8 @@ pub struct Entry {
 pub struct Seen {
     /// Its StatefulSet.
     pub set: Object,
-    /// The StatefulSet's template is not the one that the spec calls for.
-    pub set_outdated: bool,
+    /// What runs, or else the StatefulSet's template, is not what the spec calls for.
+    pub outdated: bool,
     /// Its PVC.
     pub disk: Object,
     /// The PVC is marked as that of a member that left.
@@ -121,9 +121,11 @@ pub enum Pod {
     /// None.
     #[default]
     Absent,
-    /// Runs, or starts.
-    Present,
-    /// Cannot start from its own template, which is not the StatefulSet's any more.
+    /// Its process runs, or ran.
+    Started,
+    /// Nothing of it ever ran; it was made from the StatefulSet's template.
+    Unstarted,
+    /// Nothing of it ever ran, and it was made from a template that is not the StatefulSet's any more.
     Stuck(Uid),
 }
 

@@ -59,10 +59,9 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
 /// Lets clients in at the founder.
 pub(crate) fn open(facts: &Facts, record: &Record) -> Option<Step> {
     let founder = record.intent.as_ref()?.member;
-    if facts.node(founder)?.phase == NodePhase::Founding {
-        return Some(Step::Open(founder));
-    }
-    None
+    let node = facts.node(founder)?;
+    let opens = node.phase == NodePhase::Founding && !is_lost(facts, record, founder);
+    opens.then_some(Step::Open(founder))
 }
 
 /// The founder's disk is lost and no other member has ever had a copy.

@@ -1,8 +1,7 @@
 //! Who is wanted, who is lost, who leaves; and the objects of each.
 
 use crate::{
-    Entry, Facts, Node, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step,
-    found,
+    Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step, found,
 };
 
 /// What was seen of a member; nothing, if its objects were not found.
@@ -59,6 +58,11 @@ pub(crate) fn is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
                 .is_some_and(|told| *told != node.instance);
             (record.founded && founder) || told_before
         }
+        // The cluster was opened long ago: others joined it. This is another one, of nobody.
+        NodePhase::Founding => record
+            .members
+            .iter()
+            .any(|(m, e)| *m != n && e.join.is_some()),
         _ => false,
     }
 }
@@ -125,13 +129,11 @@ pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
         if seen.set == Object::Absent {
             return Some(Step::ApplySet(n));
         }
-        // A pod that runs keeps its template.
-        let runs = seen.pod == Pod::Present && matches!(seen.node, Node::Says(_));
-        if seen.set_outdated && !runs {
-            return Some(Step::ApplySet(n));
-        }
-        if let Pod::Stuck(uid) = seen.pod {
-            return Some(Step::DeletePod(n, uid));
+        match seen.pod {
+            Pod::Stuck(uid) => return Some(Step::DeletePod(n, uid)),
+            Pod::Absent | Pod::Unstarted if seen.outdated => return Some(Step::ApplySet(n)),
+            // What runs keeps its template, and so does its StatefulSet.
+            _ => {}
         }
     }
     None
@@ -150,7 +152,8 @@ pub(crate) fn join(facts: &Facts, record: &Record) -> Option<Step> {
             (NodePhase::Empty, None) => {
                 return Some(Step::RecordJoin(n, node.instance.clone()));
             }
-            (NodePhase::Joining, None) => return Some(Step::Add(n)),
+            // Also one that was listed before: its addition was rolled back, or somebody removed it.
+            (NodePhase::Joining | NodePhase::Seeded, None) => return Some(Step::Add(n)),
             (NodePhase::Joining, Some(Role::Spare)) => return Some(Step::Assign(n, Role::Standby)),
             _ => {}
         }
@@ -184,13 +187,7 @@ pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
 /// Nothing is left to do: all is well, or something is awaited.
 pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
     let Some((_, leader)) = facts.leader() else {
-        let all = record.members.values().filter(|e| !e.removed).count();
-        let lost = record
-            .members
-            .keys()
-            .filter(|n| is_lost(facts, record, **n))
-            .count();
-        return if lost * 2 >= all && lost > 0 {
+        return if quorum_is_lost(facts, record) {
             Step::Stalled(Reason::QuorumLost)
         } else {
             Step::Wait(Reason::NoLeader)
@@ -207,13 +204,38 @@ pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
             return Step::Wait(Reason::CatchingUp(n));
         }
     }
-    for (n, _) in record.kept() {
-        if seen(facts, n).set_outdated {
-            return Step::Wait(Reason::UpdatePending(n));
-        }
-    }
-    if record.members.values().any(|e| e.retired) {
+    let voters = leader
+        .servers
+        .iter()
+        .filter(|s| s.role == Role::Voter)
+        .count();
+    let leaving = record.members.values().any(|e| e.retired && !e.removed);
+    if leaving || voters != facts.spec.voters as usize {
         return Step::Wait(Reason::ReplacementCatchingUp);
     }
-    Step::Done
+    let mut outdated = record.kept().filter(|(n, _)| seen(facts, *n).outdated);
+    outdated
+        .next()
+        .map_or(Step::Done, |(n, _)| Step::Wait(Reason::UpdatePending(n)))
+}
+
+/// Whether so many voters' disks are lost that the rest is no majority, by the configuration that a
+/// member which still answers has; where none does, every member counts.
+fn quorum_is_lost(facts: &Facts, record: &Record) -> bool {
+    let told = record.members.keys().filter_map(|n| facts.node(*n));
+    let configuration = told
+        .map(|node| &node.servers)
+        .find(|servers| !servers.is_empty());
+    let votes = |id| {
+        configuration
+            .is_none_or(|servers| servers.iter().any(|s| s.id == id && s.role == Role::Voter))
+    };
+    let voters = record
+        .members
+        .iter()
+        .filter(|(_, e)| !e.removed && votes(e.id));
+    let (lost, all) = voters.fold((0, 0), |(lost, all), (n, _)| {
+        (lost + usize::from(is_lost(facts, record, *n)), all + 1)
+    });
+    lost > 0 && lost * 2 >= all
 }

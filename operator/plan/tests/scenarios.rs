@@ -5,7 +5,7 @@
 mod common;
 
 use common::World;
-use operator_plan::{NodePhase, Reason, Role, Step};
+use operator_plan::{NodePhase, Object, Pod, Reason, Role, Step};
 use proptest::prelude::*;
 
 fn ready(members: u32) -> World {
@@ -198,6 +198,88 @@ fn a_refused_disk_is_replaced() {
     world.members.get_mut(&3).unwrap().phase = Some(NodePhase::Refused("copied".into()));
     assert_eq!(world.run(), Step::Done);
     assert!(!world.members.contains_key(&3));
+}
+
+#[test]
+fn a_foreign_object_stops_everything_and_one_that_goes_is_waited_for() {
+    let mut world = ready(3);
+    world.members.get_mut(&2).unwrap().disk_seen = Some(Object::Foreign);
+    assert_eq!(world.run(), Step::Stalled(Reason::NameTaken(2)));
+    world.members.get_mut(&2).unwrap().disk_seen = None;
+    world.members.get_mut(&2).unwrap().set_seen = Some(Object::Deleting("old".into()));
+    assert_eq!(world.run(), Step::Wait(Reason::WaitingForDeletion(2)));
+}
+
+#[test]
+fn a_disk_that_is_being_deleted_is_replaced_while_it_still_serves() {
+    let mut world = ready(3);
+    let disk = world.members[&2].disk.clone().unwrap();
+    world.members.get_mut(&2).unwrap().disk_seen = Some(Object::Deleting(disk));
+    assert_eq!(world.run(), Step::Done);
+    let promoted = position(&world, |s| *s == Step::Assign(4, Role::Voter));
+    assert!(
+        promoted < position(&world, |s| *s == Step::Remove(2)),
+        "the new vote comes first"
+    );
+}
+
+#[test]
+fn what_runs_keeps_its_template_and_what_never_ran_takes_the_new_one() {
+    let mut world = ready(3);
+    for member in world.members.values_mut() {
+        member.outdated = true;
+    }
+    let before = world.log.len();
+    assert_eq!(world.run(), Step::Wait(Reason::UpdatePending(1)));
+    assert_eq!(world.log.len(), before + 1, "nothing is touched");
+    let member = world.members.get_mut(&3).unwrap();
+    (member.up, member.pod_seen) = (false, Some(Pod::Unstarted));
+    world.step();
+    assert_eq!(world.log.last(), Some(&Step::ApplySet(3)));
+    world.members.get_mut(&3).unwrap().pod_seen = Some(Pod::Stuck("pod".into()));
+    world.step();
+    assert_eq!(world.log.last(), Some(&Step::DeletePod(3, "pod".into())));
+}
+
+#[test]
+fn disks_of_members_that_left_are_deleted_only_under_delete() {
+    for delete in [false, true] {
+        let mut world = ready(3);
+        world.spec.delete_disks = delete;
+        world.resize(1);
+        assert_eq!(world.run(), Step::Done);
+        let deleted = |s: &&Step| matches!(s, Step::DeleteDisk(..));
+        assert_eq!(
+            world.log.iter().filter(deleted).count(),
+            if delete { 2 } else { 0 }
+        );
+        let at = |step: fn(&Step) -> bool| position(&world, step);
+        assert!(at(|s| matches!(s, Step::Remove(3))) < at(|s| matches!(s, Step::MarkDisk(3, _))));
+        assert!(
+            at(|s| matches!(s, Step::MarkDisk(3, _))) < at(|s| matches!(s, Step::DeleteSet(3, _)))
+        );
+    }
+}
+
+/// A late order founded a second cluster on the founder's emptied disk: nobody is ever let in.
+#[test]
+fn a_founder_that_founds_again_is_not_opened() {
+    let mut world = ready(3);
+    world.empty_disk(1);
+    world.members.get_mut(&1).unwrap().phase = Some(NodePhase::Founding);
+    let before = world.log.len();
+    assert_eq!(world.run(), Step::Done);
+    assert!(!world.log[before..].contains(&Step::Open(1)));
+    assert!(!world.members.contains_key(&1), "it is replaced as lost");
+}
+
+#[test]
+fn a_member_that_somebody_removed_is_added_again() {
+    let mut world = ready(3);
+    let id = world.id(3);
+    world.config.retain(|s| s.id != id);
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.voters().len(), 3);
 }
 
 /// What may happen between two steps.

@@ -241,7 +241,13 @@ impl Acting<'_> {
             .clone()
             .context("the admin token is missing")?;
         let nodes = Nodes::new(self.ctx.http.clone(), token);
-        Ok(nodes.order(&self.target(n)?, order).await?)
+        let seen = self
+            .member(n)?
+            .node
+            .as_ref()
+            .context("the node has not answered")?;
+        self.ctx.lease.check()?;
+        Ok(nodes.order(&self.target(n)?, &seen.instance, order).await?)
     }
 
     async fn leader(&self) -> anyhow::Result<Leader> {

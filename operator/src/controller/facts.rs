@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use operator_api::REMOVED_LABEL;
-use operator_plan::{Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server};
+use operator_plan::{Entry, Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server};
 
 use super::{
     Wanted,
@@ -47,22 +47,26 @@ fn seen(
             return Object::Absent;
         };
         let uid = meta.uid.clone().unwrap_or_default();
-        let deleting = meta.deletion_timestamp.is_some();
-        if objects::is_labelled(meta, &wanted.names) && deleting {
-            // Perhaps what an earlier object of this name left: it goes, and is never adopted.
-            Object::Deleting(uid)
-        } else if objects::is_ours(meta, &wanted.names, &wanted.uid) {
-            Object::Present(uid)
-        } else {
+        if !objects::is_labelled(meta, &wanted.names) {
             Object::Foreign
+        } else if meta.deletion_timestamp.is_some() || !objects::is_ours(meta, &wanted.uid) {
+            // What an earlier object of this name left is being deleted, and never adopted.
+            Object::Deleting(uid)
+        } else {
+            Object::Present(uid)
         }
     };
     let entry = memory.and_then(|m| m.record.members.get(&n));
-    let set_outdated = match (&member.set, entry, cluster) {
-        (Some(set), Some(entry), Some(cluster)) => {
+    // What runs was made from the pod's template; that of its StatefulSet may be newer.
+    let made_from = member.pod.as_ref().map_or_else(
+        || member.set.as_ref().and_then(template),
+        |pod| annotation(&pod.metadata),
+    );
+    let outdated = match (&member.set, entry, cluster) {
+        (Some(_), Some(entry), Some(cluster)) => {
             let disk = entry.disk.clone().unwrap_or_default();
             let desired = objects::set(wanted, cluster, n, entry.id, &disk);
-            template(&desired) != template(set)
+            template(&desired) != made_from
         }
         _ => false,
     };
@@ -73,36 +77,36 @@ fn seen(
     };
     Seen {
         set: object(member.set.as_ref().map(|s| &s.metadata)),
-        set_outdated,
+        outdated,
         disk: object(member.disk.as_ref().map(|d| &d.metadata)),
         disk_marked: member.disk.as_ref().is_some_and(|d| marked(&d.metadata)),
         pod: pod(member.pod.as_ref(), member.set.as_ref()),
-        node: member
-            .node
-            .as_ref()
-            .filter(|s| Some(s.cluster.as_str()) == cluster)
-            .map_or(Node::Unknown, |status| Node::Says(node(status))),
+        node: match (&member.node, entry) {
+            (Some(said), Some(entry)) if speaks_for(said, cluster, entry) => Node::Says(node(said)),
+            _ => Node::Unknown,
+        },
     }
 }
 
-fn template(set: &StatefulSet) -> Option<&String> {
-    set.spec
-        .as_ref()?
-        .template
-        .metadata
-        .as_ref()?
-        .annotations
-        .as_ref()?
-        .get(TEMPLATE_ANNOTATION)
+/// Whether a node is the member that is recorded. What another says, of an old pod say, is no news.
+fn speaks_for(said: &node_api::Status, cluster: Option<&str>, entry: &Entry) -> bool {
+    Some(said.cluster.as_str()) == cluster
+        && said.id == entry.id
+        && Some(&said.pvc_uid) == entry.disk.as_ref()
 }
 
-/// A pod is stuck when it cannot start, and was made from another template than its set has now: a
-/// new one may do better, and this one has never run anything.
+fn template(set: &StatefulSet) -> Option<&String> {
+    annotation(set.spec.as_ref()?.template.metadata.as_ref()?)
+}
+
+fn annotation(meta: &ObjectMeta) -> Option<&String> {
+    meta.annotations.as_ref()?.get(TEMPLATE_ANNOTATION)
+}
+
+/// A pod is stuck when nothing of it ever ran, and it was made from another template than its set has
+/// now: a new one may do better.
 fn pod(pod: Option<&KubePod>, set: Option<&StatefulSet>) -> Pod {
     let Some(pod) = pod else { return Pod::Absent };
-    let annotations = pod.metadata.annotations.as_ref();
-    let made_from = annotations.and_then(|a| a.get(TEMPLATE_ANNOTATION));
-    let outdated = set.is_some_and(|set| template(set) != made_from);
     let statuses = pod
         .status
         .as_ref()
@@ -112,10 +116,12 @@ fn pod(pod: Option<&KubePod>, set: Option<&StatefulSet>) -> Pod {
         state.is_none_or(|s| s.running.is_none() && s.terminated.is_none())
             && c.last_state.as_ref().is_none_or(|s| s.terminated.is_none())
     });
-    if outdated && never_started && pod.metadata.deletion_timestamp.is_none() {
+    if !never_started || pod.metadata.deletion_timestamp.is_some() {
+        Pod::Started
+    } else if set.is_some_and(|set| template(set) != annotation(&pod.metadata)) {
         Pod::Stuck(pod.metadata.uid.clone().unwrap_or_default())
     } else {
-        Pod::Present
+        Pod::Unstarted
     }
 }
 
@@ -144,5 +150,54 @@ fn node(status: &node_api::Status) -> NodeStatus {
                 },
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod_of(template: &str, state: serde_json::Value) -> KubePod {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"uid": "u", "annotations": {TEMPLATE_ANNOTATION: template}},
+            "status": {"containerStatuses": [{
+                "name": "dqlite", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": state,
+            }]},
+        }))
+        .unwrap()
+    }
+
+    fn set_of(template: &str) -> StatefulSet {
+        serde_json::from_value(serde_json::json!({"spec": {
+            "selector": {},
+            "template": {"metadata": {"annotations": {TEMPLATE_ANNOTATION: template}}},
+        }}))
+        .unwrap()
+    }
+
+    /// Rule S8: what runs, or ever ran, is never deleted for its template's sake.
+    #[test]
+    fn only_a_pod_of_which_nothing_ever_ran_is_stuck() {
+        let set = set_of("new");
+        let see = |template, state| pod(Some(&pod_of(template, state)), Some(&set));
+        let waiting = || serde_json::json!({"waiting": {"reason": "ErrImagePull"}});
+        assert_eq!(see("old", waiting()), Pod::Stuck("u".into()));
+        assert_eq!(see("new", waiting()), Pod::Unstarted);
+        assert_eq!(see("old", serde_json::json!({"running": {}})), Pod::Started);
+        let ended = serde_json::json!({"terminated": {"exitCode": 1}});
+        assert_eq!(see("old", ended), Pod::Started);
+        let mut crashed = pod_of("old", serde_json::json!({"waiting": {}}));
+        let status = &mut crashed
+            .status
+            .as_mut()
+            .unwrap()
+            .container_statuses
+            .as_mut()
+            .unwrap()[0];
+        status.last_state =
+            serde_json::from_value(serde_json::json!({"terminated": {"exitCode": 1}})).unwrap();
+        assert_eq!(pod(Some(&crashed), Some(&set)), Pod::Started);
+        assert_eq!(pod(None, Some(&set)), Pod::Absent);
     }
 }

@@ -23,8 +23,8 @@ use crate::{
 #[derive(Default)]
 pub struct Observed {
     pub record: Option<(ConfigMap, Memory)>,
-    /// Why the record's ConfigMap is not ours, if so.
-    pub foreign_record: bool,
+    /// Kind and name of another's object that stands where the record or the token should be.
+    pub foreign: Option<(&'static str, String)>,
     pub token: Option<String>,
     pub members: BTreeMap<u32, Member>,
 }
@@ -60,19 +60,27 @@ pub async fn observe(ctx: &Context, wanted: &Wanted) -> anyhow::Result<Observed>
 
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &names.namespace);
     if let Some(map) = maps.get_opt(&names.record()).await? {
-        if objects::is_ours(&map.metadata, names, &wanted.uid) {
+        if !objects::is_labelled(&map.metadata, names) {
+            observed.foreign = Some(("ConfigMap", names.record()));
+        } else if !objects::is_ours(&map.metadata, &wanted.uid) {
+            anyhow::bail!(
+                "waiting until ConfigMap {} of an earlier object is gone",
+                names.record()
+            );
+        } else {
             let memory = Memory::read(&map)
                 .map_err(|e| e.context(format!("ConfigMap {}", names.record())))?;
             observed.record = Some((map, memory));
-        } else {
-            observed.foreign_record = true;
         }
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &names.namespace);
-    observed.token = secrets
-        .get_opt(&names.token())
-        .await?
-        .and_then(|s| token(&s));
+    match secrets.get_opt(&names.token()).await? {
+        Some(secret) if !objects::is_labelled(&secret.metadata, names) => {
+            observed.foreign = Some(("Secret", names.token()));
+        }
+        Some(secret) => observed.token = token(&secret),
+        None => {}
+    }
 
     let ours = ListParams::default().labels(&names.selector());
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &names.namespace);

@@ -79,15 +79,17 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             Reason::RecordMissing => stalled(
                 reason::RECORD_MISSING,
                 format!(
-                    "members exist, but ConfigMap {} does not: put it back from a backup",
+                    "members exist, but ConfigMap {} does not. Put it back from a backup; or, if their \
+                     data is not needed, delete the object and its PVCs and apply it again",
                     wanted.names.record()
                 ),
             ),
             Reason::FounderLost(n) => stalled(
                 reason::FOUNDER_LOST,
                 format!(
-                    "the disk of {} was lost before any other member had a copy; nothing was written \
-                     by clients. Delete the object and its ConfigMap {} and apply it again",
+                    "the disk of {} was lost, and no other member has a copy of the data. To begin \
+                     anew with an empty cluster, delete the object, its PVCs and ConfigMap {}, and \
+                     apply it again",
                     name(n),
                     wanted.names.record()
                 ),
@@ -256,7 +258,7 @@ pub fn status(
     let updates = facts
         .seen
         .iter()
-        .filter(|(_, seen)| seen.set_outdated)
+        .filter(|(_, seen)| seen.outdated)
         .map(|(n, _)| *n);
     let updates: Vec<_> = updates.map(|n| wanted.names.member(n)).collect();
     let set = Conditions {

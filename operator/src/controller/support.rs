@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Api, ResourceExt};
 
 use super::{Context, Wanted, observe::Observed};
@@ -29,9 +30,10 @@ pub struct NameTaken {
 /// Makes the small objects what they should be.
 pub async fn ensure(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyhow::Result<()> {
     ctx.lease.check()?;
-    if observed.foreign_record {
-        return Err(taken("ConfigMap", wanted.names.record()).into());
+    if let Some((kind, name)) = &observed.foreign {
+        return Err(taken(*kind, name.clone()).into());
     }
+    keep_or_own(ctx, wanted, observed).await?;
     for which in Service::ALL {
         ensure_one(ctx, wanted, &objects::service(wanted, which)).await?;
     }
@@ -57,6 +59,32 @@ pub async fn ensure(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyh
     Ok(())
 }
 
+/// Disks and record belong to the object only while the spec says Delete (rule S6). The disks first: a
+/// record that goes while a disk stays would leave members that nobody remembers.
+async fn keep_or_own(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyhow::Result<()> {
+    let owners = objects::owners_of_kept(wanted);
+    let differs = |meta: &ObjectMeta| {
+        let uids = |owners: &[OwnerReference]| -> Vec<String> {
+            owners.iter().map(|o| o.uid.clone()).collect()
+        };
+        let leaves = meta.deletion_timestamp.is_some() || !objects::is_ours(meta, &wanted.uid);
+        !leaves && uids(meta.owner_references.as_deref().unwrap_or_default()) != uids(&owners)
+    };
+    for disk in observed.members.values().filter_map(|m| m.disk.as_ref()) {
+        if objects::is_labelled(&disk.metadata, &wanted.names) && differs(&disk.metadata) {
+            api::own(&ctx.client, disk, &owners).await?;
+        }
+    }
+    if let Some((record, _)) = &observed.record
+        && differs(&record.metadata)
+    {
+        api::own(&ctx.client, record, &owners).await?;
+        // The version that was read is not the newest any more.
+        anyhow::bail!("disks and record follow spec.storage.retain now");
+    }
+    Ok(())
+}
+
 fn taken(kind: impl Into<String>, name: String) -> NameTaken {
     NameTaken {
         kind: kind.into(),
@@ -75,10 +103,14 @@ async fn ensure_one<K: Object>(ctx: &Context, wanted: &Wanted, object: &K) -> an
         ctx.applied.note(key, text, version(&made));
         return Ok(());
     };
-    if !objects::is_ours(live.meta(), &wanted.names, &wanted.uid) {
+    if !objects::is_labelled(live.meta(), &wanted.names) {
         return Err(taken(kind, name).into());
     }
-    if live.meta().deletion_timestamp.is_some() || ctx.applied.is(&key, &text, version(&live)) {
+    let leaves = live.meta().deletion_timestamp.is_some();
+    if leaves || !objects::is_ours(live.meta(), &wanted.uid) {
+        anyhow::bail!("waiting until {kind} {name} of an earlier object is gone");
+    }
+    if ctx.applied.is(&key, &text, version(&live)) {
         return Ok(());
     }
     let made = api::apply(&ctx.client, object, &live.uid().unwrap_or_default()).await?;
@@ -98,7 +130,8 @@ async fn remove_budget(ctx: &Context, wanted: &Wanted) -> anyhow::Result<()> {
     type Budget = k8s_openapi::api::policy::v1::PodDisruptionBudget;
     let live: Api<Budget> = Api::namespaced(ctx.client.clone(), &wanted.names.namespace);
     if let Some(live) = live.get_opt(&wanted.names.cluster).await?
-        && objects::is_ours(&live.metadata, &wanted.names, &wanted.uid)
+        && objects::is_labelled(&live.metadata, &wanted.names)
+        && objects::is_ours(&live.metadata, &wanted.uid)
     {
         api::delete(&ctx.client, &live).await?;
     }

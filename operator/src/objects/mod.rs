@@ -30,11 +30,19 @@ fn owned(wanted: &Wanted, name: String) -> ObjectMeta {
 
 /// Metadata of an object that stays unless the spec says Delete: disks, and the memory of them.
 fn kept(wanted: &Wanted, name: String) -> ObjectMeta {
-    let mut meta = owned(wanted, name);
-    if wanted.spec.storage.retain == Retain::Retain {
-        meta.owner_references = None;
+    let owners = owners_of_kept(wanted);
+    ObjectMeta {
+        owner_references: Some(owners).filter(|o| !o.is_empty()),
+        ..owned(wanted, name)
     }
-    meta
+}
+
+/// The owner that disks and record should have: none, unless they are to go with the object.
+pub fn owners_of_kept(wanted: &Wanted) -> Vec<OwnerReference> {
+    match wanted.spec.storage.retain {
+        Retain::Retain => Vec::new(),
+        Retain::Delete => vec![owner(wanted)],
+    }
 }
 
 fn owner(wanted: &Wanted) -> OwnerReference {
@@ -48,10 +56,12 @@ fn owner(wanted: &Wanted) -> OwnerReference {
     }
 }
 
-/// Whether an object was made for this cluster: by label, and by owner where it has one.
-pub fn is_ours(meta: &ObjectMeta, names: &Names, uid: &str) -> bool {
-    let owners = meta.owner_references.as_deref().unwrap_or_default();
-    is_labelled(meta, names) && owners.iter().all(|owner| owner.uid == uid)
+/// Whether no other object owns this one: an earlier DqliteCluster of the same name, say.
+pub fn is_ours(meta: &ObjectMeta, uid: &str) -> bool {
+    meta.owner_references
+        .iter()
+        .flatten()
+        .all(|owner| owner.uid == uid)
 }
 
 /// Whether an object was made for a cluster of this name.

@@ -26,7 +26,6 @@ pub fn service_account(wanted: &Wanted) -> ServiceAccount {
 pub fn token(wanted: &Wanted, token: &str) -> Secret {
     Secret {
         metadata: owned(wanted, wanted.names.token()),
-        immutable: Some(true),
         string_data: Some(BTreeMap::from([("token".to_owned(), token.to_owned())])),
         type_: Some("Opaque".into()),
         ..Secret::default()
@@ -47,7 +46,7 @@ pub fn budget(wanted: &Wanted, pods: usize, voters: usize) -> Option<PodDisrupti
         metadata: owned(wanted, wanted.names.cluster.clone()),
         spec: Some(PodDisruptionBudgetSpec {
             min_available: Some(IntOrString::Int(
-                i32::try_from(pods - spare).unwrap_or(i32::MAX),
+                i32::try_from(pods.saturating_sub(spare)).unwrap_or(i32::MAX),
             )),
             selector: Some(LabelSelector {
                 match_labels: Some(selector),

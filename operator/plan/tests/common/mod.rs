@@ -18,6 +18,11 @@ pub struct Member {
     /// The node answers.
     pub up: bool,
     pub starts: u32,
+    pub outdated: bool,
+    /// Overrides what is seen of its objects.
+    pub set_seen: Option<Object>,
+    pub disk_seen: Option<Object>,
+    pub pod_seen: Option<Pod>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -147,11 +152,17 @@ impl World {
             },
         };
         Seen {
-            set: uid(m.set, "set"),
-            set_outdated: false,
-            disk: m.disk.clone().map_or(Object::Absent, Object::Present),
+            set: m.set_seen.clone().unwrap_or_else(|| uid(m.set, "set")),
+            outdated: m.outdated,
+            disk: m
+                .disk_seen
+                .clone()
+                .unwrap_or_else(|| m.disk.clone().map_or(Object::Absent, Object::Present)),
             disk_marked: m.marked,
-            pod: if m.set { Pod::Present } else { Pod::Absent },
+            pod: m
+                .pod_seen
+                .clone()
+                .unwrap_or(if m.set { Pod::Started } else { Pod::Absent }),
             node: if runs {
                 Node::Says(status)
             } else {
