@@ -23,8 +23,8 @@ use dqlite_e2e::{
     report::Line,
     world::{READY, env_of},
 };
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
 #[tokio::test]
@@ -401,6 +401,10 @@ async fn an_idle_cluster_causes_no_write() {
     };
     // What follows the last step, and what other tests left behind, comes to rest.
     world.pods_ready(3).await;
+    let volumes: Api<PersistentVolume> = Api::all(world.client.clone());
+    while volumes.list(&Default::default()).await.unwrap().items.len() > 3 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     tokio::time::sleep(Duration::from_secs(15)).await;
     let before = writes(&world).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
