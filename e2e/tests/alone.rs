@@ -402,7 +402,10 @@ async fn an_idle_cluster_causes_no_write() {
     // What follows the last step, and what other tests left behind, comes to rest.
     world.pods_ready(3).await;
     let volumes: Api<PersistentVolume> = Api::all(world.client.clone());
-    while volumes.list(&Default::default()).await.unwrap().items.len() > 3 {
+    for _ in 0..120 {
+        if volumes.list(&Default::default()).await.unwrap().items.len() <= 3 {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     tokio::time::sleep(Duration::from_secs(15)).await;
