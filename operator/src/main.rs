@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! run.rs        starts everything, ends everything
+//! wanted.rs     what the user wants, checked
 //! controller/   one pass over one cluster: observe, validate, decide, act, report
 //! objects/      what is made in Kubernetes, one builder per object
 //! nodes.rs      talking to nodes: admin port, dqlite protocol
@@ -22,6 +23,7 @@ mod nodes;
 mod objects;
 mod run;
 mod server;
+mod wanted;
 
 use clap::Parser;
 

@@ -39,6 +39,7 @@ pub fn decide(facts: &Facts) -> Step {
     none()
         .or_else(|| members::obstacle(facts, record))
         .or_else(|| found::step(facts, record))
+        .or_else(|| found::founder_lost(facts, record))
         .or_else(|| members::retire_lost(facts, record))
         .or_else(|| members::size(facts, record))
         .or_else(|| members::objects(facts, record))

@@ -1,8 +1,6 @@
 //! Who is wanted, who is lost, who leaves; and the objects of each.
 
-use crate::{
-    Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step, found,
-};
+use crate::{Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step};
 
 /// What was seen of a member; nothing, if its objects were not found.
 fn seen(facts: &Facts, n: Number) -> Seen {
@@ -70,9 +68,6 @@ pub(crate) fn is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
 /// Records that a member leaves whose disk is lost, or about to be: its PVC is being deleted. Only
 /// while there is a leader, whose cluster goes on without it.
 pub(crate) fn retire_lost(facts: &Facts, record: &Record) -> Option<Step> {
-    if let Some(stalled) = found::founder_lost(facts, record) {
-        return Some(stalled);
-    }
     facts.leader()?;
     let condemned = |n| matches!(seen(facts, n).disk, Object::Deleting(_));
     let leaves = |n| is_lost(facts, record, n) || condemned(n);

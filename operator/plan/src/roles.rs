@@ -42,9 +42,12 @@ impl Votes<'_> {
         self.config.role_of(self.id(n))
     }
 
+    /// One whose removal was answered is none any more, though the leader's last word still lists it.
     fn voters(&self) -> impl Iterator<Item = Number> {
-        let of = |(n, _): (&Number, _)| (self.role(*n) == Some(Role::Voter)).then_some(*n);
-        self.record.members.iter().filter_map(of)
+        let members = self.record.members.iter().filter(|(_, e)| !e.removed);
+        members
+            .map(|(n, _)| *n)
+            .filter(|n| self.role(*n) == Some(Role::Voter))
     }
 
     fn is_kept(&self, n: Number) -> bool {

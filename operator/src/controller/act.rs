@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use dqlite_wire::Role as WireRole;
 use operator_plan::{Entry, Intent, Number, Record, Role, Step};
 
-use super::{Context, Wanted, observe::Observed};
+use super::{Context, observe::Observed};
 use crate::{
     api,
     nodes::{Change, Leader, Nodes, Target},
     objects::{self, Memory},
+    wanted::Wanted,
 };
 
 /// Takes the step; a short text for people says what was done.
@@ -89,11 +90,11 @@ pub async fn act(
             Ok(Some(format!("{} leaves the cluster", name(n))))
         }
         Step::Remove(n) => {
-            acting
+            let made = acting
                 .change(&Change::Remove { id: acting.id(*n)? })
                 .await?;
             acting.entry(*n, |e| e.removed = true).await?;
-            Ok(Some(format!("{} is removed from the cluster", name(n))))
+            Ok(made.then(|| format!("{} is removed from the cluster", name(n))))
         }
         Step::RemoveRetired(id) => {
             acting.change(&Change::Remove { id: *id }).await?;

@@ -7,11 +7,9 @@ use k8s_openapi::{
 use operator_api::REMOVED_LABEL;
 use operator_plan::{Entry, Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server};
 
-use super::{
-    Wanted,
-    observe::{Member, Observed},
-};
+use super::observe::{Member, Observed};
 use crate::objects::{self, TEMPLATE_ANNOTATION};
+use crate::wanted::Wanted;
 
 /// Everything that `decide` may know.
 pub fn facts(wanted: &Wanted, observed: &Observed) -> Facts {

@@ -1,8 +1,7 @@
 //! The controller: brings one DqliteCluster at a time a step further.
 //!
 //! ```text
-//! mod.rs       reconcile: five steps on one screen
-//! wanted.rs    validate
+//! mod.rs       reconcile: five steps on one screen (validate is `wanted.rs` above)
 //! observe.rs   observe
 //! facts.rs     what was observed, as `decide` takes it
 //! act.rs       act
@@ -19,7 +18,6 @@ mod observe;
 mod report;
 mod run;
 mod support;
-mod wanted;
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,9 +35,8 @@ pub use backoff::Backoff;
 pub use observe::Observed;
 pub use run::run;
 pub use support::Applied;
-pub use wanted::Wanted;
 
-use crate::{hints::Hints, lease::Lease, metrics::Metrics};
+use crate::{hints::Hints, lease::Lease, metrics::Metrics, wanted::Wanted};
 use report::{State, Verdict};
 
 /// What every pass needs.

@@ -13,10 +13,11 @@ use kube::{Api, ResourceExt, api::ListParams};
 use node_api::Status;
 use operator_api::MEMBER_LABEL;
 
-use super::{Context, Wanted};
+use super::Context;
 use crate::{
     nodes::{Nodes, Target},
     objects::{self, Memory},
+    wanted::Wanted,
 };
 
 /// What Kubernetes and the nodes say of one cluster.

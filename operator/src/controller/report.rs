@@ -12,11 +12,11 @@ use operator_api::{
 use operator_plan::{Facts, Reason, Record, Role, Step};
 
 use super::{
-    Wanted,
     act::role_name,
     observe::{Member, Observed},
     support::NameTaken,
 };
+use crate::wanted::Wanted;
 
 /// Why a pass ended as it did, in words for people.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,10 +9,11 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Api, ResourceExt};
 
-use super::{Context, Wanted, observe::Observed};
+use super::{Context, observe::Observed};
 use crate::{
     api::{self, Object},
     objects::{self, Service},
+    wanted::Wanted,
 };
 
 /// What was applied last, by kind and name: our text, and the version that came of it.

@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 
 use super::kept;
-use crate::controller::Wanted;
+use crate::wanted::Wanted;
 
 /// The PVC of member `n`.
 pub fn disk(wanted: &Wanted, n: u32) -> PersistentVolumeClaim {

@@ -15,7 +15,7 @@ pub use support::{budget, service_account, token};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use operator_api::{Names, Retain};
 
-use crate::controller::Wanted;
+use crate::wanted::Wanted;
 
 /// Metadata of an object that goes when the DqliteCluster goes.
 fn owned(wanted: &Wanted, name: String) -> ObjectMeta {

@@ -9,7 +9,7 @@ use operator_plan::{Entry, Intent, Record};
 use serde::{Deserialize, Serialize};
 
 use super::kept;
-use crate::controller::Wanted;
+use crate::wanted::Wanted;
 
 const KEY: &str = "record.json";
 

@@ -7,7 +7,7 @@ use k8s_openapi::{
 use node_api::{FRONT_PORT, LEADER_PORT};
 
 use super::owned;
-use crate::controller::Wanted;
+use crate::wanted::Wanted;
 
 /// The three Services of a cluster.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,7 @@ use node_api::{ADMIN_PORT, FRONT_PORT, HEALTH_PORT, LEADER_PORT, env};
 use sha2::{Digest, Sha256};
 
 use super::owned;
-use crate::controller::Wanted;
+use crate::wanted::Wanted;
 
 /// Hash of what the spec says of a pod, on the template: tells whether a StatefulSet is up to date.
 pub const TEMPLATE_ANNOTATION: &str = "dqlite.io/template";

@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 
 use super::owned;
-use crate::controller::Wanted;
+use crate::wanted::Wanted;
 
 /// The pods' account; they have nothing to say to the API server, so it brings no token.
 pub fn service_account(wanted: &Wanted) -> ServiceAccount {
