@@ -65,6 +65,10 @@ fn scaling_in_moves_the_leader_before_it_goes_and_keeps_no_object() {
     world.resize(1);
     assert_eq!(world.run(), Step::Done);
     let transfer = position(&world, |s| *s == Step::Transfer(1));
+    assert!(
+        position(&world, |s| *s == Step::Remove(2)) < transfer,
+        "it goes last"
+    );
     assert!(transfer < position(&world, |s| *s == Step::Remove(3)));
     assert_eq!(world.voters(), [world.id(1)]);
     assert_eq!(world.members.keys().collect::<Vec<_>>(), [&1]);
@@ -89,6 +93,18 @@ fn a_lost_voter_goes_only_when_its_replacement_has_caught_up() {
     let remove = position(&world, |s| *s == Step::Remove(2));
     assert!(standby < remove && remove < position(&world, |s| *s == Step::Assign(4, Role::Voter)));
     assert_eq!(world.voters().len(), 3);
+}
+
+#[test]
+fn a_lost_voter_stays_while_its_replacement_does_not_answer() {
+    let mut world = ready(3);
+    world.newcomers_are_silent = true;
+    world.lose_disk(2);
+    let voters = world.voters();
+    assert_eq!(world.run(), Step::Wait(Reason::ReplacementCatchingUp));
+    assert_eq!(world.voters(), voters);
+    world.members.get_mut(&4).unwrap().up = true;
+    assert_eq!(world.run(), Step::Done);
 }
 
 #[test]

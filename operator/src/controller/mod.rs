@@ -29,7 +29,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder},
 };
 use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions};
-use operator_plan::{Step, decide};
+use operator_plan::{Role, Step, decide};
 
 pub use backoff::Backoff;
 pub use observe::Observed;
@@ -192,6 +192,7 @@ async fn tell(ctx: &Context, cluster: &DqliteCluster, step: &Step, done: &str) {
         Step::Found(n) => ("ClusterFounded", Some(n)),
         Step::Open(n) => ("ClusterOpened", Some(n)),
         Step::Add(n) => ("MemberAdded", Some(n)),
+        Step::Assign(n, Role::Voter) => ("MemberPromoted", Some(n)),
         Step::Assign(n, _) => ("RoleAssigned", Some(n)),
         Step::Transfer(n) => ("LeadershipTransferred", Some(n)),
         Step::Retire(n) => ("MemberRetired", Some(n)),

@@ -37,6 +37,8 @@ pub struct World {
     pub open: bool,
     pub ids: BTreeSet<RaftId>,
     pub log: Vec<Step>,
+    /// New members' nodes do not answer.
+    pub newcomers_are_silent: bool,
     uids: u32,
 }
 
@@ -234,7 +236,7 @@ impl World {
                 self.members.insert(
                     n,
                     Member {
-                        up: true,
+                        up: !self.newcomers_are_silent,
                         ..Member::default()
                     },
                 );
