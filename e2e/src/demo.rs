@@ -30,12 +30,7 @@ async fn main() -> anyhow::Result<()> {
     kubectl_with_input(&["apply", "-f", "-"], MANIFEST)?;
 
     step("wait for Ready");
-    kubectl(&[
-        "wait",
-        "--for=condition=Ready",
-        "dqlitecluster/demo",
-        "--timeout=5m",
-    ])?;
+    wait_until_ready()?;
     println!("    after {:.1} s", started.elapsed().as_secs_f64());
     kubectl(&[
         "get",
@@ -69,12 +64,7 @@ async fn main() -> anyhow::Result<()> {
         "--force",
     ])?;
     running.more(200).await;
-    kubectl(&[
-        "wait",
-        "--for=condition=Ready",
-        "dqlitecluster/demo",
-        "--timeout=5m",
-    ])?;
+    wait_until_ready()?;
     running.more(100).await;
     let tally = running.stop(Duration::from_secs(60)).await;
     println!(
@@ -140,6 +130,15 @@ fn kubectl(args: &[&str]) -> anyhow::Result<()> {
         .status()?;
     ensure!(status.success(), "kubectl {} failed", args.join(" "));
     Ok(())
+}
+
+fn wait_until_ready() -> anyhow::Result<()> {
+    kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "dqlitecluster/demo",
+        "--timeout=5m",
+    ])
 }
 
 fn read(args: &[&str]) -> anyhow::Result<String> {

@@ -34,62 +34,58 @@ fn invalid<T>(field: &'static str, rule: impl Into<String>) -> Result<T, Invalid
 impl Wanted {
     /// Checks an object that was read from the API server.
     pub fn check(object: &DqliteCluster, default_image: &str) -> Result<Self, Invalid> {
-        validate(object, default_image)
+        let names = Names {
+            cluster: object.name_any(),
+            namespace: object.namespace().unwrap_or_else(|| "default".into()),
+        };
+        let name = &names.cluster;
+        if name.len() > 40 {
+            return invalid("metadata.name", "must have at most 40 characters");
+        }
+        if name.contains('.') || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return invalid(
+                "metadata.name",
+                "must be of a-z, 0-9 and '-', starting with a letter",
+            );
+        }
+        if name.ends_with("-leader") || name.ends_with("-nodes") {
+            return invalid("metadata.name", "must not end in -leader or -nodes");
+        }
+        let spec = object.spec.clone();
+        let Some(members) = u32::try_from(spec.members)
+            .ok()
+            .filter(|m| (1..=9).contains(m))
+        else {
+            return invalid("spec.members", "must be from 1 to 9");
+        };
+        let voters = match spec.voters {
+            None => default_voters(members),
+            Some(voters) => match u32::try_from(voters) {
+                Ok(v) if v.is_multiple_of(2) => return invalid("spec.voters", "must be odd"),
+                Ok(v) if v > members => {
+                    return invalid("spec.voters", "must not be greater than spec.members");
+                }
+                Ok(v) => v,
+                Err(_) => return invalid("spec.voters", "must be from 1 to 9"),
+            },
+        };
+        let delete_disks = spec.storage.retain == Retain::Delete;
+        Ok(Wanted {
+            uid: object.uid().unwrap_or_default(),
+            generation: object.meta().generation,
+            image: spec
+                .image
+                .clone()
+                .unwrap_or_else(|| default_image.to_owned()),
+            plan: operator_plan::Spec {
+                members,
+                voters,
+                delete_disks,
+            },
+            names,
+            spec,
+        })
     }
-}
-
-fn validate(object: &DqliteCluster, default_image: &str) -> Result<Wanted, Invalid> {
-    let names = Names {
-        cluster: object.name_any(),
-        namespace: object.namespace().unwrap_or_else(|| "default".into()),
-    };
-    let name = &names.cluster;
-    if name.len() > 40 {
-        return invalid("metadata.name", "must have at most 40 characters");
-    }
-    if name.contains('.') || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return invalid(
-            "metadata.name",
-            "must be of a-z, 0-9 and '-', starting with a letter",
-        );
-    }
-    if name.ends_with("-leader") || name.ends_with("-nodes") {
-        return invalid("metadata.name", "must not end in -leader or -nodes");
-    }
-    let spec = object.spec.clone();
-    let Some(members) = u32::try_from(spec.members)
-        .ok()
-        .filter(|m| (1..=9).contains(m))
-    else {
-        return invalid("spec.members", "must be from 1 to 9");
-    };
-    let voters = match spec.voters {
-        None => default_voters(members),
-        Some(voters) => match u32::try_from(voters) {
-            Ok(v) if v.is_multiple_of(2) => return invalid("spec.voters", "must be odd"),
-            Ok(v) if v > members => {
-                return invalid("spec.voters", "must not be greater than spec.members");
-            }
-            Ok(v) => v,
-            Err(_) => return invalid("spec.voters", "must be from 1 to 9"),
-        },
-    };
-    let delete_disks = spec.storage.retain == Retain::Delete;
-    Ok(Wanted {
-        uid: object.uid().unwrap_or_default(),
-        generation: object.meta().generation,
-        image: spec
-            .image
-            .clone()
-            .unwrap_or_else(|| default_image.to_owned()),
-        plan: operator_plan::Spec {
-            members,
-            voters,
-            delete_disks,
-        },
-        names,
-        spec,
-    })
 }
 
 #[cfg(test)]
@@ -102,7 +98,7 @@ mod tests {
             "metadata": {"name": name, "namespace": "ns", "uid": "u"}, "spec": spec,
         }))
         .unwrap();
-        validate(&object, "node:1").map_err(|e| e.to_string())
+        Wanted::check(&object, "node:1").map_err(|e| e.to_string())
     }
 
     #[test]

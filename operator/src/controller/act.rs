@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use dqlite_wire::Role as WireRole;
-use operator_plan::{Entry, Intent, Number, Record, Role, Step};
+use operator_plan::{Entry, Facts, Intent, Number, Record, Role, Step};
 
 use super::{Context, observe::Observed};
 use crate::{
@@ -20,6 +20,7 @@ pub async fn act(
     ctx: &Context,
     wanted: &Wanted,
     observed: &Observed,
+    facts: &Facts,
     step: &Step,
 ) -> anyhow::Result<Option<String>> {
     ctx.lease.check()?;
@@ -27,6 +28,7 @@ pub async fn act(
         ctx,
         wanted,
         observed,
+        facts,
     };
     let name = |n: &Number| wanted.names.member(*n);
 
@@ -131,6 +133,7 @@ struct Acting<'a> {
     ctx: &'a Context,
     wanted: &'a Wanted,
     observed: &'a Observed,
+    facts: &'a Facts,
 }
 
 impl Acting<'_> {
@@ -252,8 +255,7 @@ impl Acting<'_> {
     }
 
     async fn leader(&self) -> anyhow::Result<Leader> {
-        let facts = super::facts::facts(self.wanted, self.observed);
-        let (n, _) = facts.leader().context("no member leads")?;
+        let (n, _) = self.facts.leader().context("no member leads")?;
         let cluster = &self.memory()?.cluster;
         Ok(Leader::dial(&self.target(n)?.ip, cluster, self.id(n)?).await?)
     }

@@ -15,13 +15,7 @@ use crate::wanted::Wanted;
 pub fn facts(wanted: &Wanted, observed: &Observed) -> Facts {
     let record = observed.record.as_ref().map(|(_, memory)| memory);
     let seen = observed.members.iter().filter_map(|(n, member)| {
-        let seen = seen(
-            wanted,
-            record.map(|m| m.cluster.as_str()),
-            *n,
-            member,
-            record,
-        );
+        let seen = seen(wanted, *n, member, record);
         let marked_and_forgotten =
             record.is_some_and(|m| !m.record.members.contains_key(n)) && seen.disk_marked;
         (!marked_and_forgotten).then_some((*n, seen))
@@ -33,13 +27,7 @@ pub fn facts(wanted: &Wanted, observed: &Observed) -> Facts {
     }
 }
 
-fn seen(
-    wanted: &Wanted,
-    cluster: Option<&str>,
-    n: u32,
-    member: &Member,
-    memory: Option<&objects::Memory>,
-) -> Seen {
+fn seen(wanted: &Wanted, n: u32, member: &Member, memory: Option<&objects::Memory>) -> Seen {
     let object = |meta: Option<&ObjectMeta>| {
         let Some(meta) = meta else {
             return Object::Absent;
@@ -47,13 +35,14 @@ fn seen(
         let uid = meta.uid.clone().unwrap_or_default();
         if !objects::is_labelled(meta, &wanted.names) {
             Object::Foreign
-        } else if meta.deletion_timestamp.is_some() || !objects::is_ours(meta, &wanted.uid) {
+        } else if objects::leaves(meta, &wanted.uid) {
             // What an earlier object of this name left is being deleted, and never adopted.
             Object::Deleting(uid)
         } else {
             Object::Present(uid)
         }
     };
+    let cluster = memory.map(|m| m.cluster.as_str());
     let entry = memory.and_then(|m| m.record.members.get(&n));
     // What runs was made from the pod's template; that of its StatefulSet may be newer.
     let made_from = member.pod.as_ref().map_or_else(

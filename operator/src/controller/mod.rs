@@ -94,11 +94,12 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     let observed = observe::observe(ctx, &wanted).await?;
     ctx.hints.follow(&wanted.names, &observed, &ctx.http);
 
-    let step = decide(&facts::facts(&wanted, &observed));
+    let facts = facts::facts(&wanted, &observed);
+    let step = decide(&facts);
     tracing::debug!(cluster = %wanted.names.cluster, ?step, "decided");
 
-    let acted = match support::ensure(ctx, &wanted, &observed).await {
-        Ok(()) => act::act(ctx, &wanted, &observed, &step).await,
+    let acted = match support::ensure(ctx, &wanted, &observed, &facts).await {
+        Ok(()) => act::act(ctx, &wanted, &observed, &facts, &step).await,
         Err(error) => Err(error),
     };
     let (verdict, again) = match &acted {
@@ -108,7 +109,16 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     if let Ok(Some(done)) = &acted {
         tell(ctx, &cluster, &step, done).await;
     }
-    publish(ctx, &cluster, &wanted, &observed, &verdict, again).await?;
+    let old = cluster.status.clone().unwrap_or_default();
+    let now = Timestamp::now();
+    let status = report::status(&wanted, &observed, &facts, &verdict, &old, now);
+    ctx.metrics
+        .observed(&wanted.names, verdict.state == State::Ready);
+    // Steps follow each other in milliseconds: the last one's status tells of all.
+    let in_a_hurry = again == Again::Now && cluster.status.is_some();
+    if status != old && !in_a_hurry {
+        write(ctx, &cluster, &status).await?;
+    }
     acted.map(|_| again)
 }
 
@@ -130,29 +140,7 @@ async fn live(cached: &DqliteCluster, ctx: &Context) -> kube::Result<Option<Dqli
     Ok(live.filter(|c| c.uid() == cached.uid() && c.meta().deletion_timestamp.is_none()))
 }
 
-/// Writes the status if it says something new.
-async fn publish(
-    ctx: &Context,
-    cluster: &DqliteCluster,
-    wanted: &Wanted,
-    observed: &observe::Observed,
-    verdict: &Verdict,
-    again: Again,
-) -> anyhow::Result<Again> {
-    let old = cluster.status.clone().unwrap_or_default();
-    let facts = facts::facts(wanted, observed);
-    let now = Timestamp::now();
-    let status = report::status(wanted, observed, &facts, verdict, &old, now);
-    ctx.metrics
-        .observed(&wanted.names, verdict.state == State::Ready);
-    // Steps follow each other in milliseconds: the last one's status tells of all.
-    let in_a_hurry = again == Again::Now && cluster.status.is_some();
-    if status != old && !in_a_hurry {
-        write(ctx, cluster, &status).await?;
-    }
-    Ok(again)
-}
-
+/// The status of an object that breaks a rule.
 async fn publish_invalid(
     ctx: &Context,
     cluster: &DqliteCluster,

@@ -8,6 +8,7 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Api, ResourceExt};
+use operator_plan::Facts;
 
 use super::{Context, observe::Observed};
 use crate::{
@@ -29,7 +30,12 @@ pub struct NameTaken {
 }
 
 /// Makes the small objects what they should be.
-pub async fn ensure(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyhow::Result<()> {
+pub async fn ensure(
+    ctx: &Context,
+    wanted: &Wanted,
+    observed: &Observed,
+    facts: &Facts,
+) -> anyhow::Result<()> {
     ctx.lease.check()?;
     if let Some((kind, name)) = &observed.foreign {
         return Err(taken(*kind, name.clone()).into());
@@ -47,7 +53,6 @@ pub async fn ensure(ctx: &Context, wanted: &Wanted, observed: &Observed) -> anyh
         );
         api::create(&ctx.client, &objects::token(wanted, &random)).await?;
     }
-    let facts = super::facts::facts(wanted, observed);
     if let (Some(record), Some((_, leader))) = (&facts.record, facts.leader()) {
         let pods = record.members.values().filter(|e| !e.removed).count();
         let voter = |s: &&operator_plan::Server| s.role == operator_plan::Role::Voter;
@@ -68,8 +73,8 @@ async fn keep_or_own(ctx: &Context, wanted: &Wanted, observed: &Observed) -> any
         let uids = |owners: &[OwnerReference]| -> Vec<String> {
             owners.iter().map(|o| o.uid.clone()).collect()
         };
-        let leaves = meta.deletion_timestamp.is_some() || !objects::is_ours(meta, &wanted.uid);
-        !leaves && uids(meta.owner_references.as_deref().unwrap_or_default()) != uids(&owners)
+        !objects::leaves(meta, &wanted.uid)
+            && uids(meta.owner_references.as_deref().unwrap_or_default()) != uids(&owners)
     };
     for disk in observed.members.values().filter_map(|m| m.disk.as_ref()) {
         if objects::is_labelled(&disk.metadata, &wanted.names) && differs(&disk.metadata) {
@@ -107,8 +112,7 @@ async fn ensure_one<K: Object>(ctx: &Context, wanted: &Wanted, object: &K) -> an
     if !objects::is_labelled(live.meta(), &wanted.names) {
         return Err(taken(kind, name).into());
     }
-    let leaves = live.meta().deletion_timestamp.is_some();
-    if leaves || !objects::is_ours(live.meta(), &wanted.uid) {
+    if objects::leaves(live.meta(), &wanted.uid) {
         anyhow::bail!("waiting until {kind} {name} of an earlier object is gone");
     }
     if ctx.applied.is(&key, &text, version(&live)) {

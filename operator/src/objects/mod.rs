@@ -64,6 +64,11 @@ pub fn is_ours(meta: &ObjectMeta, uid: &str) -> bool {
         .all(|owner| owner.uid == uid)
 }
 
+/// Whether an object is being deleted, or will be: an earlier DqliteCluster of the same name left it.
+pub fn leaves(meta: &ObjectMeta, uid: &str) -> bool {
+    meta.deletion_timestamp.is_some() || !is_ours(meta, uid)
+}
+
 /// Whether an object was made for a cluster of this name.
 pub fn is_labelled(meta: &ObjectMeta, names: &Names) -> bool {
     let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
