@@ -31,6 +31,7 @@ pub fn router(member: Arc<Member>) -> Router {
         .route("/v1/found", post(found))
         .route("/v1/join", post(join))
         .route("/v1/open", post(open))
+        .route("/v1/restart", post(restart))
         .layer(middleware::from_fn_with_state(admin.clone(), authorize))
         .with_state(admin)
 }
@@ -99,4 +100,9 @@ async fn join(State(Admin { member }): State<Admin>) -> Response {
 
 async fn open(State(Admin { member }): State<Admin>) -> Response {
     carry_out(async move { member.open().await }).await
+}
+
+async fn restart(State(Admin { member }): State<Admin>) -> StatusCode {
+    member.restart.cancel();
+    StatusCode::NO_CONTENT
 }

@@ -6,6 +6,7 @@
 //! member.rs       what it is told, the engine that it runs, its status
 //! watcher.rs      looks at engine and disk; ends the process when going on would do harm
 //! peers.rs        reaching other members, with the header that names who is meant
+//! progress.rs     how far Raft has come, by the headers that pass
 //! front/          port 9001: everything that reaches the engine comes through here
 //! leader_port.rs  port 9002: forwards to today's leader
 //! admin.rs        port 9003: the operator's orders
@@ -21,6 +22,7 @@ mod leader_port;
 mod member;
 mod metrics;
 mod peers;
+mod progress;
 mod settings;
 mod shutdown;
 mod socket;
@@ -120,6 +122,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let ended = tokio::select! {
         _ = term.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+        () = member.restart.cancelled() => Ok(()),
         reason = watcher::watch_disk(member.clone()) => Err(reason),
         reason = watcher::run(member.clone(), pulse) => Err(reason),
         e = admin => Err(anyhow::anyhow!("the admin port ended: {e:?}")),

@@ -12,9 +12,11 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, MutexGuard, watch},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     peers::Peers,
+    progress::Progress,
     settings::Settings,
     volume::{self, Content, Identity, Phase, Volume},
 };
@@ -26,6 +28,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Member {
     pub settings: Settings,
     pub peers: Arc<Peers>,
+    pub progress: Progress,
+    /// Told to end and start anew.
+    pub restart: CancellationToken,
     status: watch::Sender<Status>,
     /// Where the engine listens, while one runs.
     engine: watch::Sender<Option<String>>,
@@ -56,9 +61,12 @@ impl Member {
             phase: reported(&content),
             engine: None,
             ready: false,
+            raft: node_api::Raft::default(),
         });
         let member = Arc::new(Self {
             peers: Peers::new(settings.cluster.clone(), engine_seen),
+            progress: Progress::default(),
+            restart: CancellationToken::new(),
             status,
             engine,
             own: Mutex::new(Own {
@@ -85,7 +93,10 @@ impl Member {
 
     /// What the node is, now.
     pub fn status(&self) -> Status {
-        self.status.borrow().clone()
+        Status {
+            raft: self.progress.report(),
+            ..self.status.borrow().clone()
+        }
     }
 
     /// Changes of [`Member::status`].

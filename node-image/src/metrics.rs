@@ -15,6 +15,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Peer {
+    peer: String,
+}
+
 /// Counters that the tasks add to; gauges are read when somebody asks.
 #[derive(Debug)]
 pub struct Metrics {
@@ -25,6 +30,9 @@ pub struct Metrics {
     voter: Gauge,
     ready: Gauge,
     members: Gauge<u64, AtomicU64>,
+    term: Gauge<u64, AtomicU64>,
+    commit: Gauge<u64, AtomicU64>,
+    last: Family<Peer, Gauge<u64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -55,6 +63,18 @@ impl Metrics {
             "Members in its configuration",
             Gauge::clone(&members),
         );
+        let (term, commit, last) = (Gauge::default(), Gauge::default(), Family::default());
+        registry.register("raft_term", "Highest term heard of", Gauge::clone(&term));
+        registry.register(
+            "raft_commit_index",
+            "Last committed entry heard of",
+            Gauge::clone(&commit),
+        );
+        registry.register(
+            "raft_last_index",
+            "Last entry of another member's log, as it told this one",
+            Family::clone(&last),
+        );
         Arc::new(Self {
             registry,
             refused,
@@ -63,6 +83,9 @@ impl Metrics {
             voter,
             ready,
             members,
+            term,
+            commit,
+            last,
         })
     }
 
@@ -81,6 +104,14 @@ impl Metrics {
         ));
         self.ready.set(i64::from(status.ready));
         self.members.set(view.members.len() as u64);
+        self.term.set(status.raft.term);
+        self.commit.set(status.raft.commit);
+        for peer in &status.raft.peers {
+            let label = Peer {
+                peer: peer.id.to_string(),
+            };
+            self.last.get_or_create(&label).set(peer.last);
+        }
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);

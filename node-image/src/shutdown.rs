@@ -77,6 +77,8 @@ async fn live_voters(member: &Member, view: &View) -> Vec<node_api::Member> {
             live.push(other.clone());
         }
     }
+    // The one that lacks least takes over soonest.
+    live.sort_by_key(|other| std::cmp::Reverse(member.progress.last_of(other.id)));
     live
 }
 

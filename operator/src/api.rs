@@ -131,3 +131,66 @@ fn typed<K: Object>(object: &K) -> serde_json::Value {
     value["kind"] = K::kind(&()).into();
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A client that keeps what it is asked to send, as method and body.
+    fn recorder() -> (kube::Client, Arc<Mutex<Vec<(String, Value)>>>) {
+        let sent: Arc<Mutex<Vec<_>>> = Arc::default();
+        let seen = Arc::clone(&sent);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let method = request.method().to_string();
+                let body = request.into_body().collect_bytes().await.unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                seen.lock().unwrap().push((method, body));
+                let answer = json!({"metadata": {"name": "a"}}).to_string();
+                Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(
+                    answer.into_bytes(),
+                )))
+            }
+        });
+        (kube::Client::new(service, "ns"), sent)
+    }
+
+    fn seen() -> ConfigMap {
+        serde_json::from_value(json!({
+            "metadata": {"name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "7"},
+        }))
+        .unwrap()
+    }
+
+    /// Rule S10: another object under the same name, or a newer version, is never what we write to.
+    #[tokio::test]
+    async fn every_write_names_the_object_that_was_seen() {
+        let (client, sent) = recorder();
+        let plain: ConfigMap =
+            serde_json::from_value(json!({"metadata": {"name": "a", "namespace": "ns"}})).unwrap();
+        apply(&client, &plain, "u").await.unwrap();
+        replace(&client, &plain, &seen()).await.unwrap();
+        label(&client, &seen(), "k", "v").await.unwrap();
+        own(&client, &seen(), &[]).await.unwrap();
+        delete(&client, &seen()).await.unwrap();
+        let sent = sent.lock().unwrap();
+        let (applied, rest) = sent.split_first().unwrap();
+        assert_eq!(applied.1["metadata"]["uid"], "u");
+        let (deleted, changed) = rest.split_last().unwrap();
+        assert_eq!(deleted.0, "DELETE");
+        let precondition = json!({"uid": "u", "resourceVersion": "7"});
+        assert_eq!(deleted.1["preconditions"], precondition);
+        assert_eq!(changed.len(), 3);
+        for (method, body) in changed {
+            assert_eq!(body["metadata"]["uid"], "u", "{method}");
+            assert_eq!(body["metadata"]["resourceVersion"], "7", "{method}");
+        }
+    }
+}

@@ -7,6 +7,7 @@
 //! objects/      what is made in Kubernetes, one builder per object
 //! nodes.rs      talking to nodes: admin port, dqlite protocol
 //! api.rs        writes to the API server, each with uid
+//! changes.rs    changes of the membership, outside the passes
 //! hints.rs      nodes tell when something changes
 //! lease.rs      leader election
 //! crds.rs       prints the definition of DqliteCluster
@@ -14,6 +15,7 @@
 //! What to do next is decided in the crate `operator-plan`.
 
 mod api;
+mod changes;
 mod controller;
 mod crds;
 mod hints;

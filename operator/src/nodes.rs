@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dqlite_client::{
-    Connection, Error, Options,
+    Connection, Error, Options, Outcome, code,
     proxy::{Caller, ProxyHeader},
 };
 use dqlite_wire::Role;
@@ -57,7 +57,7 @@ impl Nodes {
         Ok(serde_json::from_slice(&self.send(at, request).await?)?)
     }
 
-    /// Tells the node to `found`, `join` or `open`: the very start of its process that was seen.
+    /// Tells the node to `found`, `join`, `open` or `restart`: the very start of its process that was seen.
     pub async fn order(&self, at: &Target, instance: &str, order: &str) -> Result<(), NodeError> {
         let request = self.http.post(url(at, order)).timeout(ORDER);
         let request = request.header(INSTANCE_HEADER, instance);
@@ -97,6 +97,13 @@ fn bracketed(ip: &str) -> String {
     } else {
         ip.to_owned()
     }
+}
+
+/// Whether a failed change may be made yet, or the cluster is busy with one.
+pub fn leaves_doubt(error: &Error) -> bool {
+    let busy = matches!(error, Error::Server { code, message }
+        if code & 0xff == code::BUSY && message.contains("in progress"));
+    busy || error.outcome() == Outcome::Unknown
 }
 
 /// A connection to the member that leads, which has said so itself on this connection.
@@ -172,5 +179,100 @@ impl Leader {
     /// Hands leadership to the voter `id`.
     pub async fn transfer(&self, id: u64) -> Result<(), Error> {
         self.connection.transfer(id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dqlite_wire::{Failure, Header, Member, Request, Response};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    /// A leader that refuses every change with this message, and lists one voter with id 7.
+    async fn serve(mut stream: DuplexStream, refusal: &'static str) -> Option<()> {
+        stream.read_u64_le().await.ok()?;
+        loop {
+            let mut head = [0; Header::LEN];
+            stream.read_exact(&mut head).await.ok()?;
+            let header = Header::decode(head);
+            let mut body = vec![0; header.body_len(1024).ok()?];
+            stream.read_exact(&mut body).await.ok()?;
+            let answer = match Request::decode(&header, &body).ok()? {
+                Request::Cluster { .. } => Response::Servers(vec![Member {
+                    id: 7,
+                    address: "a:1".into(),
+                    role: Some(Role::Voter),
+                }]),
+                _ => Response::Failure(Failure {
+                    code: 1,
+                    message: refusal.into(),
+                }),
+            };
+            let mut bytes = Vec::new();
+            answer.encode(&mut bytes);
+            stream.write_all(&bytes).await.ok()?;
+        }
+    }
+
+    async fn change(refusal: &'static str, change: Change) -> Result<bool, Error> {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        tokio::spawn(serve(theirs, refusal));
+        let connection = Connection::over(ours, &Options::default());
+        Leader { connection }.change(&change).await
+    }
+
+    fn add(address: &str) -> Change {
+        let address = address.into();
+        Change::Add { id: 7, address }
+    }
+
+    /// Rule S5: "already so" counts only when the configuration agrees; the rest are failures.
+    #[tokio::test]
+    async fn already_so_counts_only_when_the_configuration_agrees() {
+        let assign = |role| Change::Assign { id: 7, role };
+        let (in_use, no_role) = ("server ID already in use", "server role is not valid");
+        let no_id = "server ID is not valid";
+        for (refusal, wanted) in [
+            (in_use, add("a:1")),
+            (no_role, assign(Role::Voter)),
+            (no_id, Change::Remove { id: 8 }),
+        ] {
+            assert!(matches!(change(refusal, wanted).await, Ok(false)));
+        }
+        for (refusal, wanted) in [
+            (in_use, add("b:1")),
+            (no_role, assign(Role::Standby)),
+            (no_id, Change::Remove { id: 7 }),
+            ("server address already in use", add("a:1")),
+            ("Resource not found", assign(Role::Voter)),
+        ] {
+            let failed = change(refusal, wanted).await.unwrap_err();
+            assert!(!leaves_doubt(&failed), "{failed}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_answered_or_is_under_way_is_in_doubt() {
+        let server = |code, message: &str| Error::Server {
+            code,
+            message: message.into(),
+        };
+        assert!(leaves_doubt(&server(
+            5,
+            "a configuration change is already in progress"
+        )));
+        assert!(leaves_doubt(&server(
+            code::LEADERSHIP_LOST,
+            "leadership lost"
+        )));
+        assert!(leaves_doubt(&server(10, "I/O error")));
+        assert!(leaves_doubt(&Error::Timeout(ANSWER)));
+        assert!(!leaves_doubt(&server(code::NOT_LEADER, "not leader")));
+        assert!(!leaves_doubt(&server(5, "database is locked")));
+        assert!(!leaves_doubt(&server(
+            19,
+            "refused: no voter would be left"
+        )));
     }
 }

@@ -74,6 +74,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         applied: controller::Applied::default(),
         backoff: controller::Backoff::default(),
         hints: Hints::new(),
+        changes: Arc::default(),
         metrics: metrics.clone(),
     });
 

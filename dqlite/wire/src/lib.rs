@@ -10,6 +10,7 @@
 //! request.rs   what clients send
 //! response.rs  what servers answer
 //! proxy.rs     the PROXY v2 header that tells a managed node who is meant and who calls
+//! raft.rs      headers of the messages between members, after CONNECT
 //! buf.rs       reading and writing words; the only place that touches offsets
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod buf;
 mod frame;
 pub mod proxy;
+pub mod raft;
 mod request;
 mod response;
 mod value;

@@ -6,6 +6,7 @@
 //! POST /v1/found                     makes the one member of a new cluster; repeatable until open
 //! POST /v1/join                      makes an empty member that waits to be added; repeatable
 //! POST /v1/open                      lets clients in after a founding
+//! POST /v1/restart                   ends the process as if asked to stop; the kubelet starts it anew
 //! ```
 //! Every request carries [`TOKEN_HEADER`] and [`POD_HEADER`], every order [`INSTANCE_HEADER`] too. A
 //! refused order answers 409 and its reason as text.
@@ -68,6 +69,35 @@ pub struct Status {
     pub engine: Option<View>,
     /// Whether the member does its part: see `/readyz`.
     pub ready: bool,
+    /// How far Raft has come. Grows with every write, and is no news by itself: `revision` stays.
+    #[serde(default)]
+    pub raft: Raft,
+}
+
+/// What a member heard of Raft from the others. All zero where no message passes: in a cluster of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Raft {
+    /// The highest term in any message.
+    pub term: u64,
+    /// Index of the last entry that a leader called committed; 0 on a member that leads since its start.
+    pub commit: u64,
+    /// Index of the last entry that a leader sent.
+    pub last: u64,
+    /// The members that sent something.
+    pub peers: Vec<Peer>,
+}
+
+/// Another member, by its own messages to this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Raft id.
+    pub id: u64,
+    /// Index of the last entry in its log, as it answered to this member as leader; 0: it never did.
+    pub last: u64,
+    /// Milliseconds since its last message.
+    pub silent_ms: u64,
 }
 
 /// Where a member is in its life.

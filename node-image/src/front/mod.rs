@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! mod.rs      takes connections, reads what they start with
-//! relay.rs    request by request, in lock-step; Raft as bytes
+//! relay.rs    request by request, in lock-step
+//! raft.rs     Raft's own messages, after CONNECT
 //! check.rs    which frames pass (pure)
 //! sql.rs      bare words of a statement (pure)
 //! guard.rs    membership changes that would cost the quorum
@@ -15,6 +16,7 @@
 mod check;
 mod guard;
 pub mod limits;
+mod raft;
 mod relay;
 mod sql;
 

@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     Front, HEADER, Peer,
     check::{Statements, Verdict, check},
-    guard, invalid,
+    guard, invalid, raft,
 };
 use crate::engine_link;
 
@@ -83,7 +83,7 @@ impl Relay<'_> {
                 // A joiner has no configuration yet, and must answer whoever brings it one.
                 self.front.member.peers.learn([(address.as_str(), id)]);
                 self.send(&header, &body).await?;
-                self.raft().await.map(|()| false)
+                self.raft(id).await.map(|()| false)
             }
             Verdict::Refuse(failure) => {
                 self.front.metrics.refused("request");
@@ -194,14 +194,20 @@ impl Relay<'_> {
         }
     }
 
-    /// From CONNECT on the connection is Raft's, which needs no answers on it.
-    async fn raft(&mut self) -> io::Result<()> {
-        let to_engine = tokio::io::copy_buf(&mut self.peer.read, &mut self.engine_write);
+    /// From CONNECT on the connection is Raft's, which has no answers on it.
+    async fn raft(&mut self, from: u64) -> io::Result<()> {
+        let progress = &self.front.member.progress;
+        let to_engine = raft::relay(&mut self.peer.read, &mut self.engine_write, from, progress);
         let to_peer = tokio::io::copy_buf(&mut self.engine_read, &mut self.peer.write);
-        tokio::select! {
-            done = to_engine => done.map(|_| ()),
-            done = to_peer => done.map(|_| ()),
-        }
+        let ended = tokio::select! {
+            ended = to_engine => ended,
+            ended = to_peer => ended.map(|_| ()),
+        };
+        ended.inspect_err(|e| {
+            if e.kind() == io::ErrorKind::InvalidData {
+                self.front.metrics.refused("raft");
+            }
+        })
     }
 }
 

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod cut;
+mod guard;
 mod nodes;
 
 use std::time::{Duration, Instant};
 
-use dqlite_client::{Role, Session};
+use dqlite_client::Session;
 use nodes::{Cluster, until};
 
 #[tokio::test]
@@ -42,41 +44,6 @@ async fn no_client_is_let_in_before_the_founding_is_recorded() {
     assert!(node.order("join").await.is_err(), "not over what is there");
     node.order("open").await.unwrap();
     until("it leads", async || node.leads().await).await;
-}
-
-#[tokio::test]
-async fn the_guard_refuses_what_would_cost_the_quorum_and_the_cluster_goes_on() {
-    let mut cluster = Cluster::of_three(3).await;
-    let leader = cluster.leader().await;
-    let (down, up) = ((leader + 1) % 3, (leader + 2) % 3);
-    let ids: Vec<u64> = cluster.nodes.iter().map(|n| n.id).collect();
-    cluster.nodes[down].kill();
-
-    let operator = cluster.nodes[leader].as_operator().await;
-    for (what, refused) in [
-        ("REMOVE", operator.remove(ids[up]).await),
-        (
-            "ASSIGN standby",
-            operator.assign(ids[up], Role::Standby).await,
-        ),
-        ("ASSIGN spare", operator.assign(ids[up], Role::Spare).await),
-        ("REMOVE itself", operator.remove(ids[leader]).await),
-    ] {
-        let reason = refused.unwrap_err().to_string();
-        assert!(
-            reason.contains("refused: 1 of the 2 voters"),
-            "{what}: {reason}"
-        );
-    }
-    let stranger = cluster.nodes[leader].front();
-    let reason = stranger.remove(ids[up]).await.unwrap_err();
-    assert_eq!(reason.server_code(), Some(23), "no header: {reason}");
-
-    let mut session = cluster.nodes[up].session().await;
-    session.exec("CREATE TABLE t (n)", &[]).await.unwrap();
-    operator.remove(ids[down]).await.unwrap();
-    assert_eq!(operator.cluster().await.unwrap().len(), 2);
-    session.exec("INSERT INTO t VALUES (1)", &[]).await.unwrap();
 }
 
 #[tokio::test]
@@ -153,6 +120,19 @@ async fn leadership_has_moved_when_the_process_ends() {
     }
 }
 
+#[tokio::test]
+async fn a_leader_that_is_told_to_restart_hands_over_and_ends_well() {
+    let mut cluster = Cluster::of_three(13).await;
+    let leader = cluster.leader().await;
+    let node = &mut cluster.nodes[leader];
+    node.order("restart").await.unwrap();
+    assert!(node.ended().await.success());
+    assert_ne!(cluster.leader().await, leader);
+    let node = &mut cluster.nodes[leader];
+    node.start().await;
+    until("ready again", async || node.status().await["ready"] == true).await;
+}
+
 /// An order that was decided before the process started anew may mean another disk.
 #[tokio::test]
 async fn a_late_order_is_refused() {
@@ -162,7 +142,7 @@ async fn a_late_order_is_refused() {
     let seen = node.status().await["instance"].as_str().unwrap().to_owned();
     node.kill();
     node.start().await;
-    for order in ["found", "join", "open"] {
+    for order in ["found", "join", "open", "restart"] {
         let refused = node.order_to(&seen, order).await.unwrap_err();
         assert!(refused.contains("another start"), "{order}: {refused}");
     }

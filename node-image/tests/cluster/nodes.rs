@@ -11,12 +11,16 @@ use dqlite_client::{
 };
 use tempfile::TempDir;
 
+use crate::cut::Cut;
+
 const TOKEN: &str = "secret";
 
 pub struct Cluster {
     pub id: String,
     net: u8,
     args: Vec<String>,
+    /// Stands before every node, if there is one.
+    cut: Option<Cut>,
     pub nodes: Vec<Node>,
 }
 
@@ -24,6 +28,8 @@ pub struct Node {
     pub id: u64,
     pub data: TempDir,
     host: String,
+    /// Where the members reach it.
+    address: String,
     args: Vec<String>,
     process: Option<Child>,
 }
@@ -47,6 +53,7 @@ impl Cluster {
             id: format!("cluster-{net}"),
             net,
             args: Vec::new(),
+            cut: None,
             nodes: Vec::new(),
         }
     }
@@ -54,6 +61,14 @@ impl Cluster {
     pub async fn start(&mut self, name: &str) -> &Node {
         let n = self.nodes.len() + 1;
         let host = format!("127.9.{}.{n}", self.net);
+        let address = match &self.cut {
+            None => format!("{host}:9001"),
+            Some(cut) => {
+                let before = format!("127.9.{}.{}:9001", self.net, n + 100);
+                cut.stand_before(&before, format!("{host}:9001")).await;
+                before
+            }
+        };
         let data = tempfile::tempdir().unwrap();
         let token = data.path().join("token");
         std::fs::write(&token, TOKEN).unwrap();
@@ -62,7 +77,7 @@ impl Cluster {
             format!("--cluster={}", self.id),
             format!("--member={name}"),
             format!("--id={id}"),
-            format!("--address={host}:9001"),
+            format!("--address={address}"),
             format!("--pvc-uid=pvc-{n}"),
             format!("--pod-uid=pod-{n}"),
             format!("--leader-address={host}:9002"),
@@ -74,6 +89,7 @@ impl Cluster {
             id,
             data,
             host,
+            address,
             args: [&args[..], &self.args].concat(),
             process: None,
         };
@@ -91,10 +107,23 @@ impl Cluster {
     pub async fn of_three_with(net: u8, args: &[&str]) -> Self {
         let mut cluster = Self::new(net);
         cluster.args = args.iter().map(ToString::to_string).collect();
+        cluster.fill().await;
+        cluster
+    }
+
+    /// As [`Cluster::of_three`], with something between its nodes that can keep entries back.
+    pub async fn of_three_behind(net: u8, cut: Cut) -> Self {
+        let mut cluster = Self::new(net);
+        cluster.cut = Some(cut);
+        cluster.fill().await;
+        cluster
+    }
+
+    async fn fill(&mut self) {
         for name in ["demo-1", "demo-2", "demo-3"] {
-            cluster.start(name).await;
+            self.start(name).await;
         }
-        let [founder, joiners @ ..] = &cluster.nodes[..] else {
+        let [founder, joiners @ ..] = &self.nodes[..] else {
             panic!()
         };
         founder.order("found").await.unwrap();
@@ -104,10 +133,9 @@ impl Cluster {
         for joiner in joiners {
             joiner.bring_in(&operator).await;
         }
-        for node in &cluster.nodes {
+        for node in &self.nodes {
             until("ready", async || node.status().await["ready"] == true).await;
         }
-        cluster
     }
 
     /// Index of the leader, once two nodes agree on it.
@@ -131,7 +159,7 @@ impl Cluster {
 
 impl Node {
     pub fn address(&self) -> String {
-        format!("{}:9001", self.host)
+        self.address.clone()
     }
 
     pub async fn start(&mut self) {
@@ -183,7 +211,7 @@ impl Node {
     /// Joins, is added, catches up, gets a vote.
     pub async fn bring_in(&self, leader: &Connection) {
         self.order("join").await.unwrap();
-        leader.add(self.id, &self.address()).await.unwrap();
+        leader.add(self.id, &self.address).await.unwrap();
         leader.assign(self.id, Role::Standby).await.unwrap();
         let seeded = async || self.status().await["phase"]["name"] == "seeded";
         until("seeded", seeded).await;
@@ -197,7 +225,8 @@ impl Node {
 
     pub async fn as_operator(&self) -> Connection {
         let cluster = self.args[0].trim_start_matches("--cluster=");
-        self.as_operator_for(self.address(), cluster, self.id).await
+        self.as_operator_for(self.address.clone(), cluster, self.id)
+            .await
     }
 
     pub async fn as_operator_for(&self, to: String, cluster: &str, target: u64) -> Connection {
@@ -228,6 +257,13 @@ impl Node {
             .await
     }
 
+    /// Sends a signal, by its name.
+    pub fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &process]).status();
+        assert!(sent.unwrap().success());
+    }
+
     pub fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
@@ -235,12 +271,8 @@ impl Node {
     }
 
     pub fn terminate(&mut self) -> impl Future<Output = ExitStatus> + use<> {
+        self.signal("TERM");
         let mut process = self.process.take().unwrap();
-        let sent = Command::new("kill")
-            .arg(process.id().to_string())
-            .status()
-            .unwrap();
-        assert!(sent.success());
         let waiting = tokio::task::spawn_blocking(move || process.wait().unwrap());
         async { waiting.await.unwrap() }
     }

@@ -10,6 +10,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// Every voter is up.
 pub const QUORUM_HEALTHY: &str = "QuorumHealthy";
+/// No member's disk is lost.
+pub const STORAGE_HEALTHY: &str = "StorageHealthy";
 /// Something in the spec is not what runs; present only then.
 pub const UPDATE_PENDING: &str = "UpdatePending";
 
@@ -20,6 +22,10 @@ pub mod reason {
     pub const NO_LEADER: &str = "NoLeader";
     pub const ALL_VOTERS_UP: &str = "AllVotersUp";
     pub const VOTER_DOWN: &str = "VoterDown";
+    pub const ALL_DISKS_KNOWN: &str = "AllDisksKnown";
+    pub const DISK_LOST: &str = "DiskLost";
+    pub const CHANGE_RUNNING: &str = "ChangeRunning";
+    pub const CHANGE_STUCK: &str = "ChangeStuck";
     pub const PROGRESSING: &str = "Progressing";
     pub const FOUNDING: &str = "Founding";
     pub const MEMBER_STARTING: &str = "MemberStarting";

@@ -20,6 +20,31 @@ pub struct Facts {
     pub record: Option<Record>,
     /// Objects and nodes by member, for every number in the record and every object found.
     pub seen: BTreeMap<Number, Seen>,
+    /// What became of the last change of the membership.
+    pub change: Change,
+}
+
+/// A change of the membership that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change {
+    /// It was answered, or has failed so lately that it is worth a repetition.
+    #[default]
+    Settled,
+    /// Ours, under way. A promotion takes as long as the member needs to catch up.
+    Running,
+    /// It is in doubt, or "in progress" with none of ours running, for longer than any change takes.
+    Hangs(Remedy),
+}
+
+/// What helps against a change that hangs, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Another leader: the change is this one's memory.
+    Transfer,
+    /// A new start of the leader's process.
+    Restart,
+    /// Nothing that we know.
+    Person,
 }
 
 /// What the user wants.

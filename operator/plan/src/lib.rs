@@ -19,9 +19,10 @@ mod roles;
 mod step;
 
 pub use facts::{
-    Entry, Facts, Instance, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId,
-    Record, Role, Seen, Server, Spec, Uid,
+    Change, Entry, Facts, Instance, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod,
+    RaftId, Record, Remedy, Role, Seen, Server, Spec, Uid,
 };
+pub use members::lost_disks;
 pub use step::{Reason, Step};
 
 /// The one thing to do next. Total and deterministic.
@@ -44,6 +45,7 @@ pub fn decide(facts: &Facts) -> Step {
         .or_else(|| members::size(facts, record))
         .or_else(|| members::objects(facts, record))
         .or_else(|| found::open(facts, record))
+        .or_else(|| roles::change_under_way(facts, record))
         .or_else(|| members::join(facts, record))
         .or_else(|| roles::step(facts, record))
         .or_else(|| members::clean_up(facts, record))

@@ -65,6 +65,17 @@ pub(crate) fn is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
     }
 }
 
+/// Members of the cluster whose disks are lost or do not belong to them.
+#[must_use]
+pub fn lost_disks(facts: &Facts) -> Vec<Number> {
+    let Some(record) = &facts.record else {
+        return Vec::new();
+    };
+    let members = record.members.iter().filter(|(_, e)| !e.removed);
+    let lost = members.filter(|(n, _)| is_lost(facts, record, **n));
+    lost.map(|(n, _)| *n).collect()
+}
+
 /// Records that a member leaves whose disk is lost, or about to be: its PVC is being deleted. Only
 /// while there is a leader, whose cluster goes on without it.
 pub(crate) fn retire_lost(facts: &Facts, record: &Record) -> Option<Step> {

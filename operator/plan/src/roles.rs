@@ -2,20 +2,24 @@
 //! vote moves while another voter is down, but that a lost one goes; the leader goes last.
 
 use crate::{
-    Facts, NodePhase, NodeStatus, Number, RaftId, Reason, Record, Role, Step, members::is_lost,
+    Change, Facts, NodePhase, NodeStatus, Number, RaftId, Reason, Record, Remedy, Role, Step,
+    members::is_lost,
 };
 
 /// Standbys that a cluster has beside its voters, at most.
 const STANDBYS: usize = 3;
 
+/// One change at a time: the next waits for the last, and one that hangs is helped on.
+pub(crate) fn change_under_way(facts: &Facts, record: &Record) -> Option<Step> {
+    match facts.change {
+        Change::Settled => None,
+        Change::Running => Some(Step::Wait(Reason::ChangeRunning)),
+        Change::Hangs(remedy) => Votes::of(facts, record)?.help(remedy),
+    }
+}
+
 pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
-    let (leader, config) = facts.leader()?;
-    let votes = Votes {
-        facts,
-        record,
-        leader,
-        config,
-    };
+    let votes = Votes::of(facts, record)?;
     votes
         .strangers()
         .or_else(|| votes.lost_voter())
@@ -33,7 +37,29 @@ struct Votes<'a> {
     config: &'a NodeStatus,
 }
 
-impl Votes<'_> {
+impl<'a> Votes<'a> {
+    fn of(facts: &'a Facts, record: &'a Record) -> Option<Self> {
+        let (leader, config) = facts.leader()?;
+        Some(Self {
+            facts,
+            record,
+            leader,
+            config,
+        })
+    }
+
+    /// Moves the leadership, or ends the leader's process, while every other voter is up (rule S8).
+    fn help(&self, remedy: Remedy) -> Option<Step> {
+        let down = self.voters().any(|n| !self.is_up(n));
+        let successor = self.voters().find(|n| *n != self.leader);
+        match (remedy, successor) {
+            _ if down => None,
+            (Remedy::Transfer, Some(successor)) => Some(Step::Transfer(successor)),
+            (Remedy::Transfer | Remedy::Restart, _) => Some(Step::Restart(self.leader)),
+            (Remedy::Person, _) => Some(Step::Stalled(Reason::ChangeStuck)),
+        }
+    }
+
     fn id(&self, n: Number) -> RaftId {
         self.record.members.get(&n).map_or(0, |e| e.id)
     }

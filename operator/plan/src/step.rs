@@ -35,6 +35,8 @@ pub enum Step {
     Assign(Number, Role),
     /// Hand leadership to this member.
     Transfer(Number),
+    /// End the member's process in a friendly way, so that it starts anew.
+    Restart(Number),
     /// Record that the member leaves.
     Retire(Number),
     /// Remove the member from the cluster, and record that once it is answered.
@@ -80,6 +82,10 @@ pub enum Reason {
     NoLeader,
     /// The configuration lists an id that no record knows.
     UnknownMember(RaftId),
+    /// A change of the membership is under way.
+    ChangeRunning,
+    /// A change of the membership does not end, whoever leads.
+    ChangeStuck,
     /// A voter is down, so no vote moves.
     VoterDown(Number),
     /// A lost voter stays until the members that replace it have caught up.

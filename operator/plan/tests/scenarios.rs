@@ -5,7 +5,7 @@
 mod common;
 
 use common::World;
-use operator_plan::{NodePhase, Object, Pod, Reason, Role, Step};
+use operator_plan::{Change, NodePhase, Object, Pod, Reason, Remedy, Role, Step};
 use proptest::prelude::*;
 
 fn ready(members: u32) -> World {
@@ -298,6 +298,52 @@ fn a_member_that_somebody_removed_is_added_again() {
     assert_eq!(world.voters().len(), 3);
 }
 
+/// Rule S5: one change at a time; one that hangs is helped on by another leader, then by a new start
+/// of the leader's process, never while another voter is down; then a person must act.
+#[test]
+fn a_change_that_hangs_is_helped_on_and_then_shown() {
+    let mut world = ready(3);
+    world.resize(5);
+    while !world.log.contains(&Step::Add(4)) {
+        assert!(world.step());
+    }
+    let next = |world: &World, change| {
+        let mut world = world.clone();
+        world.change = change;
+        world.step();
+        world.log.pop().unwrap()
+    };
+    assert_eq!(
+        next(&world, Change::Running),
+        Step::Wait(Reason::ChangeRunning)
+    );
+    assert_eq!(
+        next(&world, Change::Hangs(Remedy::Transfer)),
+        Step::Transfer(2)
+    );
+    assert_eq!(
+        next(&world, Change::Hangs(Remedy::Restart)),
+        Step::Restart(1)
+    );
+    assert_eq!(
+        next(&world, Change::Hangs(Remedy::Person)),
+        Step::Stalled(Reason::ChangeStuck)
+    );
+    world.members.get_mut(&2).unwrap().up = false;
+    for remedy in [Remedy::Transfer, Remedy::Restart, Remedy::Person] {
+        let step = next(&world, Change::Hangs(remedy));
+        assert!(
+            !matches!(step, Step::Transfer(_) | Step::Restart(_)),
+            "{step:?}"
+        );
+    }
+    let one = ready(1);
+    assert_eq!(
+        next(&one, Change::Hangs(Remedy::Transfer)),
+        Step::Restart(1)
+    );
+}
+
 /// What may happen between two steps.
 #[derive(Clone, Debug)]
 enum Event {
@@ -307,6 +353,7 @@ enum Event {
     EmptyDisk(usize),
     Silence(usize),
     Lead(usize),
+    Hang(Remedy),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -317,6 +364,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0usize..9).prop_map(Event::EmptyDisk),
         1 => (0usize..9).prop_map(Event::Silence),
         1 => (0usize..9).prop_map(Event::Lead),
+        1 => prop_oneof![Just(Remedy::Transfer), Just(Remedy::Restart)].prop_map(Event::Hang),
     ]
 }
 
@@ -342,6 +390,11 @@ proptest! {
                 Event::Lead(i) => {
                     let voters = world.voters();
                     world.leader = Some(voters[i % voters.len()]);
+                }
+                Event::Hang(remedy) => {
+                    world.change = Change::Hangs(remedy);
+                    world.step();
+                    world.change = Change::Settled;
                 }
                 Event::LoseDisk(i) | Event::EmptyDisk(i) => {
                     let n = nth(i).unwrap();

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use dqlite_wire::Role as WireRole;
 use operator_plan::{Entry, Facts, Intent, Number, Record, Role, Step};
 
-use super::{Context, observe::Observed};
+use super::{Context, events::Events, observe::Observed};
 use crate::{
     api,
     nodes::{Change, Leader, Nodes, Target},
@@ -15,118 +15,120 @@ use crate::{
     wanted::Wanted,
 };
 
-/// Takes the step; a short text for people says what was done.
+/// Takes the step and, where people may want to know, tells of it.
 pub async fn act(
     ctx: &Context,
     wanted: &Wanted,
     observed: &Observed,
     facts: &Facts,
     step: &Step,
-) -> anyhow::Result<Option<String>> {
+    events: &Events,
+) -> anyhow::Result<()> {
     ctx.lease.check()?;
     let acting = Acting {
         ctx,
         wanted,
         observed,
         facts,
+        events,
+        step,
     };
     let name = |n: &Number| wanted.names.member(*n);
-
-    match step {
-        Step::Wait(_) | Step::Stalled(_) | Step::Done => Ok(None),
-        Step::CreateRecord => acting.create_record().await.map(|()| None),
-        Step::NewMember => acting.remember(new_member).await.map(|()| None),
+    let done = match step {
+        Step::Wait(_) | Step::Stalled(_) | Step::Done => return Ok(()),
+        Step::CreateRecord => return acting.create_record().await,
+        Step::NewMember => return acting.remember(new_member).await,
         Step::CreateDisk(n) => {
-            api::create(&ctx.client, &objects::disk(wanted, *n)).await?;
-            Ok(None)
-        }
-        Step::RecordDisk(n, uid) => acting
-            .entry(*n, |e| e.disk = Some(uid.clone()))
-            .await
-            .map(|()| None),
-        Step::ApplySet(n) => acting.apply_set(*n).await.map(|()| None),
-        Step::DeletePod(n, uid) => acting.delete_pod(*n, uid).await.map(|()| None),
-        Step::RecordIntent(n, disk) => {
-            let intent = Intent {
-                member: *n,
-                disk: disk.clone(),
-            };
-            acting
-                .remember(|r| r.intent = Some(intent))
+            return Ok(api::create(&ctx.client, &objects::disk(wanted, *n))
                 .await
-                .map(|()| None)
+                .map(|_| ())?);
         }
+        Step::RecordDisk(n, uid) => return acting.entry(*n, |e| e.disk = Some(uid.clone())).await,
+        Step::ApplySet(n) => return acting.apply_set(*n).await,
+        Step::DeletePod(n, uid) => return acting.delete_pod(*n, uid).await,
+        Step::RecordIntent(n, disk) => return acting.intend(*n, disk).await,
         Step::Found(n) => {
             acting.order(*n, "found").await?;
-            Ok(Some(format!("{} founded the cluster", name(n))))
+            format!("{} founded the cluster", name(n))
         }
-        Step::RecordFounded => acting.remember(|r| r.founded = true).await.map(|()| None),
+        Step::RecordFounded => return acting.remember(|r| r.founded = true).await,
         Step::Open(n) => {
             acting.order(*n, "open").await?;
-            Ok(Some(format!("{} lets clients in", name(n))))
+            format!("{} lets clients in", name(n))
         }
-        Step::RecordJoin(n, instance) => acting
-            .entry(*n, |e| e.join = Some(instance.clone()))
-            .await
-            .map(|()| None),
-        Step::Join(n) => acting.order(*n, "join").await.map(|()| None),
+        Step::RecordJoin(n, start) => {
+            return acting.entry(*n, |e| e.join = Some(start.clone())).await;
+        }
+        Step::Join(n) => return acting.order(*n, "join").await,
         Step::Add(n) => {
             let (id, address) = (acting.id(*n)?, wanted.names.address(*n));
-            let made = acting.change(&Change::Add { id, address }).await?;
-            Ok(made.then(|| format!("{} is added to the cluster", name(n))))
+            let text = format!("{} is added to the cluster", name(n));
+            return acting
+                .change(Change::Add { id, address }, text)
+                .await
+                .map(|_| ());
         }
         Step::Assign(n, role) => {
+            let (id, text) = (
+                acting.id(*n)?,
+                format!("{} is {} now", name(n), role_name(*role)),
+            );
             let change = Change::Assign {
-                id: acting.id(*n)?,
+                id,
                 role: wire(*role),
             };
-            let made = acting.change(&change).await?;
-            Ok(made.then(|| format!("{} is {} now", name(n), role_name(*role))))
+            return acting.change(change, text).await.map(|_| ());
         }
         Step::Transfer(n) => {
-            acting.leader().await?.transfer(acting.id(*n)?).await?;
-            Ok(Some(format!("leadership goes to {}", name(n))))
+            acting.transfer(*n).await?;
+            format!("leadership goes to {}", name(n))
+        }
+        Step::Restart(n) => {
+            ctx.changes.helped(&wanted.uid);
+            acting.order(*n, "restart").await?;
+            format!(
+                "{} starts anew, since a change of the membership does not end",
+                name(n)
+            )
         }
         Step::Retire(n) => {
             acting.entry(*n, |e| e.retired = true).await?;
-            Ok(Some(format!("{} leaves the cluster", name(n))))
+            format!("{} leaves the cluster", name(n))
         }
         Step::Remove(n) => {
-            let made = acting
-                .change(&Change::Remove { id: acting.id(*n)? })
-                .await?;
-            acting.entry(*n, |e| e.removed = true).await?;
-            Ok(made.then(|| format!("{} is removed from the cluster", name(n))))
+            let (id, text) = (
+                acting.id(*n)?,
+                format!("{} is removed from the cluster", name(n)),
+            );
+            if acting.change(Change::Remove { id }, text).await? {
+                acting.entry(*n, |e| e.removed = true).await?;
+            }
+            return Ok(());
         }
         Step::RemoveRetired(id) => {
-            acting.change(&Change::Remove { id: *id }).await?;
-            Ok(Some(format!(
-                "a member that left before (id {id}) is removed again"
-            )))
+            let text = format!("a member that left before (id {id}) is removed again");
+            return acting
+                .change(Change::Remove { id: *id }, text)
+                .await
+                .map(|_| ());
         }
-        Step::RecordRemoved(n) => acting.entry(*n, |e| e.removed = true).await.map(|()| None),
+        Step::RecordRemoved(n) => return acting.entry(*n, |e| e.removed = true).await,
         Step::MarkDisk(n, uid) => {
             let disk = acting.disk(*n, uid)?;
-            api::label(&ctx.client, disk, operator_api::REMOVED_LABEL, "true").await?;
-            Ok(None)
+            return Ok(api::label(&ctx.client, disk, operator_api::REMOVED_LABEL, "true").await?);
         }
-        Step::DeleteSet(n, uid) => {
-            let set = acting.member(*n)?.set.as_ref();
-            let set = set
-                .filter(|s| s.metadata.uid.as_ref() == Some(uid))
-                .context("set is gone")?;
-            api::delete(&ctx.client, set).await?;
-            Ok(None)
-        }
+        Step::DeleteSet(n, uid) => return acting.delete_set(*n, uid).await,
         Step::DeleteDisk(n, uid) => {
             api::delete(&ctx.client, acting.disk(*n, uid)?).await?;
-            Ok(Some(format!(
+            format!(
                 "the disk of {} is deleted, as spec.storage.retain says",
                 name(n)
-            )))
+            )
         }
-        Step::Forget(n) => acting.remember(|r| forget(r, *n)).await.map(|()| None),
-    }
+        Step::Forget(n) => return acting.remember(|r| forget(r, *n)).await,
+    };
+    events.done(step, &done).await;
+    Ok(())
 }
 
 struct Acting<'a> {
@@ -134,6 +136,8 @@ struct Acting<'a> {
     wanted: &'a Wanted,
     observed: &'a Observed,
     facts: &'a Facts,
+    events: &'a Events,
+    step: &'a Step,
 }
 
 impl Acting<'_> {
@@ -224,6 +228,22 @@ impl Acting<'_> {
         Ok(())
     }
 
+    async fn intend(&self, n: Number, disk: &str) -> anyhow::Result<()> {
+        let intent = Intent {
+            member: n,
+            disk: disk.to_owned(),
+        };
+        self.remember(|r| r.intent = Some(intent)).await
+    }
+
+    async fn delete_set(&self, n: Number, uid: &str) -> anyhow::Result<()> {
+        let set = self.member(n)?.set.as_ref();
+        let set = set
+            .filter(|s| s.metadata.uid.as_deref() == Some(uid))
+            .context("set is gone")?;
+        Ok(api::delete(&self.ctx.client, set).await?)
+    }
+
     async fn delete_pod(&self, n: Number, uid: &str) -> anyhow::Result<()> {
         let pod = self.member(n)?.pod.as_ref();
         let pod = pod
@@ -260,11 +280,32 @@ impl Acting<'_> {
         Ok(Leader::dial(&self.target(n)?.ip, cluster, self.id(n)?).await?)
     }
 
-    async fn change(&self, change: &Change) -> anyhow::Result<bool> {
+    async fn transfer(&self, to: Number) -> anyhow::Result<()> {
+        let leader = self.leader().await?;
+        self.ctx.lease.check()?;
+        let transferred = leader.transfer(self.id(to)?).await;
+        // Also one that failed: the next remedy is another.
+        if matches!(self.facts.change, operator_plan::Change::Hangs(_)) {
+            self.ctx.changes.helped(&self.wanted.uid);
+        }
+        Ok(transferred?)
+    }
+
+    /// Whether the change was made, now or before; `false` while it is under way.
+    async fn change(&self, change: Change, text: String) -> anyhow::Result<bool> {
         let leader = self.leader().await?;
         // The last look before what cannot be undone: do we still hold the lease?
         self.ctx.lease.check()?;
-        Ok(leader.change(change).await?)
+        let (events, step) = (self.events.clone(), self.step.clone());
+        let change = async move {
+            let made_now = leader.change(&change).await?;
+            if made_now {
+                events.done(&step, &text).await;
+            }
+            Ok(())
+        };
+        let ended = self.ctx.changes.run(&self.wanted.uid, change).await;
+        Ok(ended.transpose()?.is_some())
     }
 }
 

@@ -5,14 +5,16 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use operator_api::REMOVED_LABEL;
-use operator_plan::{Entry, Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server};
+use operator_plan::{
+    Change, Entry, Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server,
+};
 
 use super::observe::{Member, Observed};
 use crate::objects::{self, TEMPLATE_ANNOTATION};
 use crate::wanted::Wanted;
 
 /// Everything that `decide` may know.
-pub fn facts(wanted: &Wanted, observed: &Observed) -> Facts {
+pub fn facts(wanted: &Wanted, observed: &Observed, change: Change) -> Facts {
     let record = observed.record.as_ref().map(|(_, memory)| memory);
     let seen = observed.members.iter().filter_map(|(n, member)| {
         let seen = seen(wanted, *n, member, record);
@@ -24,6 +26,7 @@ pub fn facts(wanted: &Wanted, observed: &Observed) -> Facts {
         spec: wanted.plan.clone(),
         record: record.map(|m| m.record.clone()),
         seen: seen.collect(),
+        change,
     }
 }
 

@@ -5,7 +5,9 @@
 //! observe.rs   observe
 //! facts.rs     what was observed, as `decide` takes it
 //! act.rs       act
+//! events.rs    tells of it
 //! report.rs    report
+//! verdict.rs   what a decision means to people
 //! support.rs   the small objects beside the members
 //! backoff.rs   how long a failing object waits
 //! run.rs       watches, concurrency, panics
@@ -13,31 +15,33 @@
 
 mod act;
 mod backoff;
+mod events;
 mod facts;
 mod observe;
 mod report;
 mod run;
 mod support;
+mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
-    runtime::events::{Event, EventType, Recorder},
+    runtime::events::Recorder,
 };
 use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions};
-use operator_plan::{Role, Step, decide};
+use operator_plan::{Step, decide};
 
 pub use backoff::Backoff;
 pub use observe::Observed;
 pub use run::run;
 pub use support::Applied;
 
-use crate::{hints::Hints, lease::Lease, metrics::Metrics, wanted::Wanted};
-use report::{State, Verdict};
+use crate::{changes::Changes, hints::Hints, lease::Lease, metrics::Metrics, wanted::Wanted};
+use events::Events;
+use verdict::{State, Verdict};
 
 /// What every pass needs.
 pub struct Context {
@@ -51,6 +55,7 @@ pub struct Context {
     pub applied: support::Applied,
     pub backoff: backoff::Backoff,
     pub hints: Hints,
+    pub changes: Arc<Changes>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -81,35 +86,38 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     // The API server's own word, not the cache's: the object may be gone, or another by now.
     let Some(cluster) = live(cluster, ctx).await? else {
         ctx.hints.forget(cluster);
+        ctx.changes.forget(&cluster.uid().unwrap_or_default());
         ctx.metrics.forget(cluster.namespace(), cluster.name_any());
         return Ok(Again::Later);
     };
     let wanted = match Wanted::check(&cluster, &ctx.node_image) {
         Ok(wanted) => wanted,
         Err(invalid) => {
-            let verdict = report::stalled(conditions::reason::INVALID_SPEC, invalid.to_string());
+            let verdict = verdict::stalled(conditions::reason::INVALID_SPEC, invalid.to_string());
             return publish_invalid(ctx, &cluster, &verdict).await;
         }
     };
     let observed = observe::observe(ctx, &wanted).await?;
     ctx.hints.follow(&wanted.names, &observed, &ctx.http);
 
-    let facts = facts::facts(&wanted, &observed);
+    let facts = facts::facts(&wanted, &observed, ctx.changes.state(&wanted.uid));
     let step = decide(&facts);
     tracing::debug!(cluster = %wanted.names.cluster, ?step, "decided");
 
+    let events = Events::about(&cluster, &ctx.recorder);
     let acted = match support::ensure(ctx, &wanted, &observed, &facts).await {
-        Ok(()) => act::act(ctx, &wanted, &observed, &facts, &step).await,
+        Ok(()) => act::act(ctx, &wanted, &observed, &facts, &step, &events).await,
         Err(error) => Err(error),
     };
-    let (verdict, again) = match &acted {
-        Ok(_) => (report::explain(&step, &wanted, &observed), again(&step)),
-        Err(error) => (report::failed(error), Again::Soon),
-    };
-    if let Ok(Some(done)) = &acted {
-        tell(ctx, &cluster, &step, done).await;
+    if step == Step::Done {
+        ctx.changes.forget(&wanted.uid);
     }
+    let (verdict, again) = match &acted {
+        Ok(()) => (verdict::explain(&step, &wanted, &observed), again(&step)),
+        Err(error) => (verdict::failed(error), Again::Soon),
+    };
     let old = cluster.status.clone().unwrap_or_default();
+    events.wrong(&verdict, report::reason_of(&old)).await;
     let now = Timestamp::now();
     let status = report::status(&wanted, &observed, &facts, &verdict, &old, now);
     ctx.metrics
@@ -119,7 +127,7 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     if status != old && !in_a_hurry {
         write(ctx, &cluster, &status).await?;
     }
-    acted.map(|_| again)
+    acted.map(|()| again)
 }
 
 fn again(step: &Step) -> Again {
@@ -147,6 +155,8 @@ async fn publish_invalid(
     verdict: &Verdict,
 ) -> anyhow::Result<Again> {
     let old = cluster.status.clone().unwrap_or_default();
+    let events = Events::about(cluster, &ctx.recorder);
+    events.wrong(verdict, report::reason_of(&old)).await;
     let status = report::with_verdict(&old, verdict, cluster.meta().generation, Timestamp::now());
     if status != old {
         write(ctx, cluster, &status).await?;
@@ -172,40 +182,4 @@ async fn write(
     api.patch_status(&cluster.name_any(), &params, &Patch::Apply(patch))
         .await?;
     Ok(())
-}
-
-/// An Event for people who read `kubectl describe`.
-async fn tell(ctx: &Context, cluster: &DqliteCluster, step: &Step, done: &str) {
-    let (reason, member) = match step {
-        Step::Found(n) => ("ClusterFounded", Some(n)),
-        Step::Open(n) => ("ClusterOpened", Some(n)),
-        Step::Add(n) => ("MemberAdded", Some(n)),
-        Step::Assign(n, Role::Voter) => ("MemberPromoted", Some(n)),
-        Step::Assign(n, _) => ("RoleAssigned", Some(n)),
-        Step::Transfer(n) => ("LeadershipTransferred", Some(n)),
-        Step::Retire(n) => ("MemberRetired", Some(n)),
-        Step::Remove(n) => ("MemberRemoved", Some(n)),
-        Step::DeleteDisk(n, _) => ("DiskDeleted", Some(n)),
-        _ => ("Reconciled", None),
-    };
-    let name = cluster.name_any();
-    tracing::info!(cluster = %name, reason, "{done}");
-    // Events that differ in nothing but their text are counted as one.
-    let set = member.map(|n| ObjectReference {
-        api_version: Some("apps/v1".into()),
-        kind: Some("StatefulSet".into()),
-        name: Some(format!("{name}-{n}")),
-        namespace: cluster.namespace(),
-        ..ObjectReference::default()
-    });
-    let event = Event {
-        type_: EventType::Normal,
-        reason: reason.into(),
-        note: Some(done.chars().take(1000).collect()),
-        action: "Reconcile".into(),
-        secondary: set,
-    };
-    if let Err(e) = ctx.recorder.publish(&event, &cluster.object_ref(&())).await {
-        tracing::warn!("cannot record an event: {e}");
-    }
 }

@@ -1,222 +1,19 @@
 //! report: the status of a cluster, from what was seen and decided. Pure.
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use operator_api::{
-    BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus, Names,
+    BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus,
     conditions::{self, reason},
 };
-use operator_plan::{Facts, Reason, Record, Role, Step};
+use operator_plan::{Facts, Record, Role, lost_disks};
 
 use super::{
     act::role_name,
     observe::{Member, Observed},
-    support::NameTaken,
+    verdict::{State, Verdict},
 };
 use crate::wanted::Wanted;
-
-/// Why a pass ended as it did, in words for people.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    pub state: State,
-    pub reason: &'static str,
-    pub message: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Ready,
-    Reconciling,
-    Stalled,
-}
-
-fn verdict(state: State, reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict {
-        state,
-        reason,
-        message: message.into(),
-    }
-}
-
-/// A pass that could not even begin: the object breaks a rule, or a name is taken.
-pub fn stalled(reason: &'static str, message: impl Into<String>) -> Verdict {
-    verdict(State::Stalled, reason, message)
-}
-
-/// A step that failed, and will be tried again.
-pub fn failed(error: &anyhow::Error) -> Verdict {
-    if let Some(taken) = error.downcast_ref::<NameTaken>() {
-        return stalled(reason::NAME_TAKEN, taken.to_string());
-    }
-    verdict(
-        State::Reconciling,
-        reason::STEP_FAILED,
-        format!("{error:#}"),
-    )
-}
-
-/// What a decision means.
-pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
-    let name = |n: &u32| wanted.names.member(*n);
-    let problem = || problem(observed, &wanted.names);
-    match step {
-        Step::Done => verdict(
-            State::Ready,
-            reason::ALL_MEMBERS_READY,
-            "all members are ready",
-        ),
-        Step::Stalled(why) => match why {
-            Reason::NameTaken(n) => stalled(
-                reason::NAME_TAKEN,
-                format!(
-                    "StatefulSet or PVC {} exists and is not this cluster's",
-                    name(n)
-                ),
-            ),
-            Reason::RecordMissing => stalled(
-                reason::RECORD_MISSING,
-                format!(
-                    "members exist, but ConfigMap {} does not. Put it back from a backup; or, if their \
-                     data is not needed, delete the object and its PVCs and apply it again",
-                    wanted.names.record()
-                ),
-            ),
-            Reason::FounderLost(n) => stalled(
-                reason::FOUNDER_LOST,
-                format!(
-                    "the disk of {} was lost, and no other member has a copy of the data. To begin \
-                     anew with an empty cluster, delete the object, its PVCs and ConfigMap {}, and \
-                     apply it again",
-                    name(n),
-                    wanted.names.record()
-                ),
-            ),
-            Reason::FounderRefused(n, why) => stalled(
-                reason::FOUNDER_REFUSED,
-                format!(
-                    "{} cannot found the cluster: {why}; delete its PVC",
-                    name(n)
-                ),
-            ),
-            Reason::QuorumLost => stalled(
-                reason::QUORUM_LOST,
-                "the disks of so many members are lost that the rest is no majority; no data is \
-                 touched until a person decides",
-            ),
-            Reason::UnknownMember(id) => stalled(
-                reason::UNKNOWN_MEMBER,
-                format!("the cluster lists a member with id {id} that the operator never made"),
-            ),
-            other => stalled(reason::STEP_FAILED, format!("{other:?}")),
-        },
-        Step::Wait(why) => match why {
-            Reason::MemberStarting(n) => problem().unwrap_or_else(|| {
-                let m = format!("{} has not answered yet", name(n));
-                verdict(State::Reconciling, reason::MEMBER_STARTING, m)
-            }),
-            Reason::WaitingForDeletion(n) => verdict(
-                State::Reconciling,
-                reason::WAITING_FOR_DELETION,
-                format!("StatefulSet or PVC {} is being deleted", name(n)),
-            ),
-            Reason::NoLeader => problem().unwrap_or_else(|| {
-                verdict(State::Reconciling, reason::NO_LEADER, "no member leads now")
-            }),
-            Reason::VoterDown(n) => problem().unwrap_or_else(|| {
-                let m = format!(
-                    "voter {} does not answer; no vote moves until it does",
-                    name(n)
-                );
-                verdict(State::Reconciling, reason::VOTER_DOWN, m)
-            }),
-            Reason::ReplacementCatchingUp => problem().unwrap_or_else(|| {
-                let m = "a member that leaves waits for the one that replaces it";
-                verdict(State::Reconciling, reason::CATCHING_UP, m)
-            }),
-            Reason::CatchingUp(n) => problem().unwrap_or_else(|| {
-                let m = format!("{} has not caught up yet", name(n));
-                verdict(State::Reconciling, reason::CATCHING_UP, m)
-            }),
-            // What runs is as it should be; only a pod that starts anew takes the new template.
-            Reason::UpdatePending(_) => verdict(
-                State::Ready,
-                reason::ALL_MEMBERS_READY,
-                "all members are ready",
-            ),
-            other => verdict(
-                State::Reconciling,
-                reason::PROGRESSING,
-                format!("{other:?}"),
-            ),
-        },
-        Step::CreateRecord | Step::RecordIntent(..) | Step::Found(_) | Step::RecordFounded => {
-            verdict(
-                State::Reconciling,
-                reason::FOUNDING,
-                "the cluster is being founded",
-            )
-        }
-        other => verdict(
-            State::Reconciling,
-            reason::PROGRESSING,
-            format!("next: {other:?}"),
-        ),
-    }
-}
-
-/// What Kubernetes says of a pod that does not start, in terms of the spec.
-fn problem(observed: &Observed, names: &Names) -> Option<Verdict> {
-    observed.members.iter().find_map(|(n, member)| {
-        let (reason, message) = pod_problem(member.pod.as_ref()?)?;
-        Some(verdict(
-            State::Reconciling,
-            reason,
-            format!("{}: {message}", names.member(*n)),
-        ))
-    })
-}
-
-fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
-    let status = pod.status.as_ref()?;
-    for container in status.container_statuses.iter().flatten() {
-        let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
-        let why = waiting
-            .and_then(|w| w.reason.as_deref())
-            .unwrap_or_default();
-        let image = [
-            "ErrImagePull",
-            "ImagePullBackOff",
-            "InvalidImageName",
-            "ErrImageNeverPull",
-        ];
-        if image.contains(&why) {
-            let image = pod
-                .spec
-                .as_ref()
-                .and_then(|s| s.containers.first()?.image.clone());
-            let image = image.unwrap_or_default();
-            return Some((
-                reason::IMAGE_NOT_FOUND,
-                format!("spec.image {image} must be one that the nodes can pull ({why})"),
-            ));
-        }
-    }
-    let scheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|c| c.type_ == "PodScheduled")?;
-    if scheduled.status == "False" {
-        return Some((
-            reason::UNSCHEDULABLE,
-            scheduled.message.clone().unwrap_or_default(),
-        ));
-    }
-    None
-}
 
 /// The whole status. Times move only when what they belong to changes.
 pub fn status(
@@ -255,12 +52,12 @@ pub fn status(
         .count();
     let quorum = voters.len() / 2 + 1;
     let ready = member_list.iter().filter(|m| m.ready).count();
-    let updates = facts
-        .seen
-        .iter()
-        .filter(|(_, seen)| seen.outdated)
-        .map(|(n, _)| *n);
-    let updates: Vec<_> = updates.map(|n| wanted.names.member(n)).collect();
+    let outdated = facts.seen.iter().filter(|(_, seen)| seen.outdated);
+    let outdated = outdated.map(|(n, _)| *n).collect();
+    let names = |members: Vec<u32>| {
+        let names = members.into_iter().map(|n| wanted.names.member(n));
+        names.collect::<Vec<_>>().join(", ")
+    };
     let set = Conditions {
         old: &old.conditions,
         generation: wanted.generation,
@@ -286,7 +83,8 @@ pub fn status(
             verdict,
             leader.is_some() && up >= quorum,
             up == voters.len(),
-            &updates,
+            &names(lost_disks(facts)),
+            &names(outdated),
         ),
         blocked_by: blocked(wanted, verdict, old, now),
         member_list,
@@ -305,7 +103,11 @@ pub fn with_verdict(
         generation,
         now,
     };
-    let kept = [conditions::AVAILABLE, conditions::QUORUM_HEALTHY];
+    let kept = [
+        conditions::AVAILABLE,
+        conditions::QUORUM_HEALTHY,
+        conditions::STORAGE_HEALTHY,
+    ];
     let mut conditions: Vec<_> = old
         .conditions
         .iter()
@@ -405,6 +207,13 @@ fn blocked(
     })
 }
 
+/// The reason of condition Ready.
+pub fn reason_of(status: &DqliteClusterStatus) -> Option<&str> {
+    let ready = |c: &&Condition| c.type_ == conditions::READY;
+    let ready = status.conditions.iter().find(ready)?;
+    Some(&ready.reason)
+}
+
 struct Conditions<'a> {
     old: &'a [Condition],
     generation: Option<i64>,
@@ -417,7 +226,8 @@ impl Conditions<'_> {
         verdict: &Verdict,
         available: bool,
         quorum_healthy: bool,
-        updates: &[String],
+        lost: &str,
+        outdated: &str,
     ) -> Vec<Condition> {
         let Verdict {
             state,
@@ -443,6 +253,17 @@ impl Conditions<'_> {
             } else {
                 self.one(conditions::QUORUM_HEALTHY, false, reason::VOTER_DOWN, "")
             },
+            if lost.is_empty() {
+                self.one(
+                    conditions::STORAGE_HEALTHY,
+                    true,
+                    reason::ALL_DISKS_KNOWN,
+                    "",
+                )
+            } else {
+                let m = format!("the disk is lost or not the member's own: {lost}");
+                self.one(conditions::STORAGE_HEALTHY, false, reason::DISK_LOST, &m)
+            },
         ];
         match state {
             State::Ready => {}
@@ -451,8 +272,8 @@ impl Conditions<'_> {
             }
             State::Stalled => all.push(self.one(conditions::STALLED, true, reason, message)),
         }
-        if !updates.is_empty() {
-            let m = format!("runs from an older template: {}", updates.join(", "));
+        if !outdated.is_empty() {
+            let m = format!("runs from an older template: {outdated}");
             all.push(self.one(
                 conditions::UPDATE_PENDING,
                 true,

@@ -27,8 +27,8 @@ use super::{Context, reconcile};
 
 /// Clusters that are worked on at once.
 const CONCURRENCY: u16 = 16;
-/// A pass that takes longer hangs; a promotion may take a minute.
-const PASS: Duration = Duration::from_secs(90);
+/// A pass that takes longer hangs.
+const PASS: Duration = Duration::from_secs(60);
 /// A watch that was cut without a word is noticed after this.
 const WATCH_SECONDS: u32 = 60;
 

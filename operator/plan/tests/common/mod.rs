@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use operator_plan::{
-    Entry, Facts, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Record, Role,
-    Seen, Server, Spec, Step, decide,
+    Change, Entry, Facts, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Record,
+    Role, Seen, Server, Spec, Step, decide,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,8 @@ pub struct World {
     pub open: bool,
     pub ids: BTreeSet<RaftId>,
     pub log: Vec<Step>,
+    /// What the operator knows of the last change.
+    pub change: Change,
     /// New members' nodes do not answer.
     pub newcomers_are_silent: bool,
     uids: u32,
@@ -122,6 +124,7 @@ impl World {
             spec: self.spec.clone(),
             record: self.record.clone(),
             seen,
+            change: self.change,
         }
     }
 
@@ -285,6 +288,14 @@ impl World {
                 self.assign(id, role);
             }
             Step::Transfer(n) => self.leader = Some(self.id(n)),
+            Step::Restart(n) => {
+                let mut others = self.voters();
+                others.retain(|id| *id != self.id(n));
+                let all_up = others.iter().all(|id| self.serves(*id));
+                assert!(all_up, "rule S8: {n} is ended while another voter is down");
+                self.member(n).starts += 1;
+                self.leader = others.first().copied().or(self.leader);
+            }
             Step::Retire(n) => self.entry(n).retired = true,
             Step::Remove(n) => {
                 let id = self.id(n);

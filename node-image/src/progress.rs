@@ -1,0 +1,78 @@
+//! How far Raft has come, as the headers of the members' messages tell it: libdqlite itself does not.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use dqlite_wire::raft::{Body, Message};
+
+/// Written by the connections of other members, read by whoever wants to know.
+#[derive(Debug, Default)]
+pub struct Progress(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    term: u64,
+    commit: u64,
+    last: u64,
+    peers: BTreeMap<u64, Peer>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    last: u64,
+    heard: Instant,
+}
+
+impl Progress {
+    /// Takes over what a message of the member `from` tells.
+    pub fn heard(&self, from: u64, message: &Message) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if message.term > known.term {
+            known.term = message.term;
+            // Entries that an old leader sent may be replaced.
+            known.last = known.commit;
+        }
+        let peer = known.peers.entry(from).or_insert(Peer {
+            last: 0,
+            heard: Instant::now(),
+        });
+        peer.heard = Instant::now();
+        match message.body {
+            Body::Append { commit, last } => {
+                known.commit = known.commit.max(commit);
+                known.last = known.last.max(last);
+            }
+            Body::Appended { last, .. } => peer.last = last,
+            Body::Snapshot { last } => {
+                known.commit = known.commit.max(last);
+                known.last = known.last.max(last);
+            }
+            Body::Election => {}
+        }
+    }
+
+    /// For the admin port.
+    pub fn report(&self) -> node_api::Raft {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer = |(id, peer): (&u64, &Peer)| node_api::Peer {
+            id: *id,
+            last: peer.last,
+            silent_ms: peer.heard.elapsed().as_millis() as u64,
+        };
+        node_api::Raft {
+            term: known.term,
+            commit: known.commit,
+            last: known.last,
+            peers: known.peers.iter().map(peer).collect(),
+        }
+    }
+
+    /// The last entry of another member's log, as it told this one; 0 for one that told nothing.
+    pub fn last_of(&self, id: u64) -> u64 {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.peers.get(&id).map_or(0, |peer| peer.last)
+    }
+}

@@ -1,0 +1,88 @@
+//! Stands before nodes and, when told so, takes the entries out of Raft's messages: what passes are
+//! heartbeats, votes and questions.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use dqlite_wire::{
+    Header, kind,
+    raft::{Body, Preamble},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
+};
+
+#[derive(Clone, Default)]
+pub struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    pub fn entries(&self, cut: bool) {
+        self.0.store(cut, Ordering::SeqCst);
+    }
+
+    /// Takes connections at `from` and passes them on to `to`.
+    pub async fn stand_before(&self, from: &str, to: String) {
+        let listener = TcpListener::bind(from).await.unwrap();
+        let cut = self.clone();
+        tokio::spawn(async move {
+            while let Ok((peer, _)) = listener.accept().await {
+                let (cut, to) = (cut.clone(), to.clone());
+                tokio::spawn(async move {
+                    let node = TcpStream::connect(&to).await?;
+                    let (read, mut back) = peer.into_split();
+                    let (mut answers, write) = node.into_split();
+                    tokio::select! {
+                        ended = cut.pass(read, write) => ended,
+                        ended = copy(&mut answers, &mut back) => ended.map(|_| ()),
+                    }
+                });
+            }
+        });
+    }
+
+    async fn pass<W: tokio::io::AsyncWrite + Unpin>(
+        &self,
+        mut read: OwnedReadHalf,
+        mut write: W,
+    ) -> io::Result<()> {
+        // The header that names who is meant, the protocol's version, the first request.
+        let mut start = vec![0; 16];
+        read.read_exact(&mut start).await?;
+        let fields = usize::from(u16::from_be_bytes([start[14], start[15]]));
+        start.resize(16 + fields + 16, 0);
+        read.read_exact(&mut start[16..]).await?;
+        write.write_all(&start).await?;
+        let request = Header::decode(*start.last_chunk().unwrap());
+        if request.kind != kind::CONNECT {
+            return copy(&mut read, &mut write).await.map(|_| ());
+        }
+        let mut body = vec![0; request.words as usize * 8];
+        read.read_exact(&mut body).await?;
+        write.write_all(&body).await?;
+        loop {
+            let mut message = vec![0; Preamble::LEN];
+            read.read_exact(&mut message).await?;
+            let preamble = Preamble::decode(*message.first_chunk().unwrap()).unwrap();
+            message.resize(Preamble::LEN + preamble.header_len, 0);
+            read.read_exact(&mut message[Preamble::LEN..]).await?;
+            let told = preamble.message(&message[Preamble::LEN..]).unwrap();
+            let header = message.len();
+            message.resize(header + told.payload as usize, 0);
+            read.read_exact(&mut message[header..]).await?;
+            let entries = matches!(told.body, Body::Append { .. }) && told.payload > 0;
+            if entries && self.0.load(Ordering::SeqCst) {
+                // Term, index and term of the entry before, commit index; no entries; a spare word.
+                message.truncate(Preamble::LEN + 32);
+                message[8..16].copy_from_slice(&48u64.to_le_bytes());
+                message.extend([0; 16]);
+            }
+            write.write_all(&message).await?;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a decision, or a failure, means to people: one state, one reason, one sentence. Pure.
+
+use k8s_openapi::api::core::v1::Pod;
+use operator_api::{Names, conditions::reason};
+use operator_plan::{Reason, Step};
+
+use super::{observe::Observed, support::NameTaken};
+use crate::wanted::Wanted;
+
+/// Why a pass ended as it did, in words for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    pub state: State,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Ready,
+    Reconciling,
+    Stalled,
+}
+
+fn verdict(state: State, reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        state,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// A pass that could not even begin: the object breaks a rule, or a name is taken.
+pub fn stalled(reason: &'static str, message: impl Into<String>) -> Verdict {
+    verdict(State::Stalled, reason, message)
+}
+
+/// A step that failed, and will be tried again.
+pub fn failed(error: &anyhow::Error) -> Verdict {
+    if let Some(taken) = error.downcast_ref::<NameTaken>() {
+        return stalled(reason::NAME_TAKEN, taken.to_string());
+    }
+    verdict(
+        State::Reconciling,
+        reason::STEP_FAILED,
+        format!("{error:#}"),
+    )
+}
+
+/// What a decision means.
+pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
+    let name = |n: &u32| wanted.names.member(*n);
+    let problem = || problem(observed, &wanted.names);
+    match step {
+        Step::Done => verdict(
+            State::Ready,
+            reason::ALL_MEMBERS_READY,
+            "all members are ready",
+        ),
+        Step::Stalled(why) => match why {
+            Reason::NameTaken(n) => stalled(
+                reason::NAME_TAKEN,
+                format!(
+                    "StatefulSet or PVC {} exists and is not this cluster's",
+                    name(n)
+                ),
+            ),
+            Reason::RecordMissing => stalled(
+                reason::RECORD_MISSING,
+                format!(
+                    "members exist, but ConfigMap {} does not. Put it back from a backup; or, if their \
+                     data is not needed, delete the object and its PVCs and apply it again",
+                    wanted.names.record()
+                ),
+            ),
+            Reason::FounderLost(n) => stalled(
+                reason::FOUNDER_LOST,
+                format!(
+                    "the disk of {} was lost, and no other member has a copy of the data. To begin \
+                     anew with an empty cluster, delete the object, its PVCs and ConfigMap {}, and \
+                     apply it again",
+                    name(n),
+                    wanted.names.record()
+                ),
+            ),
+            Reason::FounderRefused(n, why) => stalled(
+                reason::FOUNDER_REFUSED,
+                format!(
+                    "{} cannot found the cluster: {why}; delete its PVC",
+                    name(n)
+                ),
+            ),
+            Reason::QuorumLost => stalled(
+                reason::QUORUM_LOST,
+                "the disks of so many members are lost that the rest is no majority; no data is \
+                 touched until a person decides",
+            ),
+            Reason::UnknownMember(id) => stalled(
+                reason::UNKNOWN_MEMBER,
+                format!("the cluster lists a member with id {id} that the operator never made"),
+            ),
+            Reason::ChangeStuck => stalled(
+                reason::CHANGE_STUCK,
+                format!(
+                    "a change of the membership does not end: not by itself, not under another leader, \
+                     not with a new start of the leader's process. The log of the leader says more: \
+                     kubectl -n {} logs -l {}={}",
+                    wanted.names.namespace,
+                    operator_api::CLUSTER_LABEL,
+                    wanted.names.cluster
+                ),
+            ),
+            other => stalled(reason::STEP_FAILED, format!("{other:?}")),
+        },
+        Step::Wait(why) => match why {
+            Reason::MemberStarting(n) => problem().unwrap_or_else(|| {
+                let m = format!("{} has not answered yet", name(n));
+                verdict(State::Reconciling, reason::MEMBER_STARTING, m)
+            }),
+            Reason::WaitingForDeletion(n) => verdict(
+                State::Reconciling,
+                reason::WAITING_FOR_DELETION,
+                format!("StatefulSet or PVC {} is being deleted", name(n)),
+            ),
+            Reason::NoLeader => problem().unwrap_or_else(|| {
+                verdict(State::Reconciling, reason::NO_LEADER, "no member leads now")
+            }),
+            Reason::VoterDown(n) => problem().unwrap_or_else(|| {
+                let m = format!(
+                    "voter {} does not answer; no vote moves until it does",
+                    name(n)
+                );
+                verdict(State::Reconciling, reason::VOTER_DOWN, m)
+            }),
+            Reason::ChangeRunning => verdict(
+                State::Reconciling,
+                reason::CHANGE_RUNNING,
+                "a change of the membership is under way",
+            ),
+            Reason::ReplacementCatchingUp => problem().unwrap_or_else(|| {
+                let m = "a member that leaves waits for the one that replaces it";
+                verdict(State::Reconciling, reason::CATCHING_UP, m)
+            }),
+            Reason::CatchingUp(n) => problem().unwrap_or_else(|| {
+                let m = format!("{} has not caught up yet", name(n));
+                verdict(State::Reconciling, reason::CATCHING_UP, m)
+            }),
+            // What runs is as it should be; only a pod that starts anew takes the new template.
+            Reason::UpdatePending(_) => verdict(
+                State::Ready,
+                reason::ALL_MEMBERS_READY,
+                "all members are ready",
+            ),
+            other => verdict(
+                State::Reconciling,
+                reason::PROGRESSING,
+                format!("{other:?}"),
+            ),
+        },
+        Step::CreateRecord | Step::RecordIntent(..) | Step::Found(_) | Step::RecordFounded => {
+            verdict(
+                State::Reconciling,
+                reason::FOUNDING,
+                "the cluster is being founded",
+            )
+        }
+        other => verdict(
+            State::Reconciling,
+            reason::PROGRESSING,
+            format!("next: {other:?}"),
+        ),
+    }
+}
+
+/// What Kubernetes says of a pod that does not start, in terms of the spec.
+fn problem(observed: &Observed, names: &Names) -> Option<Verdict> {
+    observed.members.iter().find_map(|(n, member)| {
+        let (reason, message) = pod_problem(member.pod.as_ref()?)?;
+        Some(verdict(
+            State::Reconciling,
+            reason,
+            format!("{}: {message}", names.member(*n)),
+        ))
+    })
+}
+
+fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
+    let status = pod.status.as_ref()?;
+    for container in status.container_statuses.iter().flatten() {
+        let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
+        let why = waiting
+            .and_then(|w| w.reason.as_deref())
+            .unwrap_or_default();
+        let image = [
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "ErrImageNeverPull",
+        ];
+        if image.contains(&why) {
+            let image = pod
+                .spec
+                .as_ref()
+                .and_then(|s| s.containers.first()?.image.clone());
+            let image = image.unwrap_or_default();
+            return Some((
+                reason::IMAGE_NOT_FOUND,
+                format!("spec.image {image} must be one that the nodes can pull ({why})"),
+            ));
+        }
+    }
+    let scheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodScheduled")?;
+    if scheduled.status == "False" {
+        return Some((
+            reason::UNSCHEDULABLE,
+            scheduled.message.clone().unwrap_or_default(),
+        ));
+    }
+    None
+}
