@@ -22,4 +22,9 @@ cargo test -q -p dqlite-e2e --test alone -- --nocapture --test-threads=1 "$@" ||
 } >"$ROOT/e2e/report/table.md"
 echo "==> the suite took $((SECONDS - started)) s"
 cat "$ROOT/e2e/report/table.md"
+skipped=$(find "$ROOT/e2e/report/skipped" -type f 2>/dev/null | wc -l)
+if [ "$skipped" -gt 0 ]; then
+	echo "==> $skipped tests were skipped: this Kubernetes lacks what they need (e2e/report/skipped)"
+	[ -n "$(ls "$ROOT/e2e/report/lines")" ] || { echo "==> FAILED; no test ran" && exit 1; }
+fi
 [ -z "$failed" ] || { echo "==> FAILED; objects, events and logs are in e2e/report/failures" && exit 1; }

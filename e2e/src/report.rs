@@ -50,6 +50,14 @@ impl Line {
     }
 }
 
+/// Notes that a test did not run; the suite counts those, and fails if it was all of them.
+pub fn skip(test: &str, why: &str) {
+    println!("{test}: skipped, {why}");
+    let dir = directory().join("skipped");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join(test), why).unwrap();
+}
+
 /// Keeps the objects, events and logs of a namespace, and the operator's log.
 pub fn keep(test: &str, namespace: &str) {
     let dir = directory().join("failures").join(test);

@@ -46,7 +46,7 @@ impl World {
         let provider = Provider::from_env();
         let lacks: Vec<_> = needs.iter().filter(|need| !provider.has(**need)).collect();
         if !lacks.is_empty() {
-            println!("{test}: skipped, {provider:?} lacks {lacks:?}");
+            report::skip(test, &format!("{provider:?} lacks {lacks:?}"));
             return None;
         }
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

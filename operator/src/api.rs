@@ -142,9 +142,12 @@ mod tests {
 
     use super::*;
 
-    /// A client that keeps what it is asked to send, as method and body.
-    fn recorder() -> (kube::Client, Arc<Mutex<Vec<(String, Value)>>>) {
-        let sent: Arc<Mutex<Vec<_>>> = Arc::default();
+    /// Requests, as method and body.
+    type Sent = Arc<Mutex<Vec<(String, Value)>>>;
+
+    /// A client that keeps what it is asked to send.
+    fn recorder() -> (kube::Client, Sent) {
+        let sent = Sent::default();
         let seen = Arc::clone(&sent);
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let seen = Arc::clone(&seen);

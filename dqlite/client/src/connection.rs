@@ -1,7 +1,7 @@
 //! One connection. An actor task owns the socket; callers send it requests and await the answers.
 //! So a caller that is dropped half-way leaves no half-read answer behind: the actor reads on.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use dqlite_wire::{
     DEFAULT_MAX_BODY, Header, PROTOCOL_VERSION, Request, Response, Rows, proxy::ProxyHeader,
@@ -12,6 +12,7 @@ use tokio::{
     sync::mpsc,
     time::timeout,
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Error;
 
@@ -53,6 +54,8 @@ struct Job {
 #[derive(Clone, Debug)]
 pub struct Connection {
     jobs: mpsc::Sender<Job>,
+    /// Dropped with the last handle.
+    _held: Arc<DropGuard>,
     pub(crate) timeout: Duration,
 }
 
@@ -97,9 +100,11 @@ impl Connection {
             stream: BufStream::new(stream),
             max_body: options.max_body,
         };
-        tokio::spawn(actor.run(start, queue));
+        let dropped = CancellationToken::new();
+        tokio::spawn(actor.run(start, queue, dropped.clone()));
         Self {
             jobs,
+            _held: Arc::new(dropped.drop_guard()),
             timeout: options.request_timeout,
         }
     }
@@ -155,7 +160,12 @@ struct Actor<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
-    async fn run(mut self, start: Vec<u8>, mut queue: mpsc::Receiver<Job>) {
+    async fn run(
+        mut self,
+        start: Vec<u8>,
+        mut queue: mpsc::Receiver<Job>,
+        dropped: CancellationToken,
+    ) {
         if self.stream.write_all(&start).await.is_err() {
             return;
         }
@@ -170,7 +180,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
             let Some(job) = job else { return };
             bytes.clear();
             job.request.encode(&mut bytes);
-            if let Err(error) = self.exchange(&bytes, &job).await {
+            // A server that hangs must not keep what nobody waits for any more.
+            let given_up = async {
+                dropped.cancelled().await;
+                job.reply.closed().await;
+            };
+            let exchanged = tokio::select! {
+                biased;
+                exchanged = self.exchange(&bytes, &job) => exchanged,
+                () = given_up => return,
+            };
+            if let Err(error) = exchanged {
                 let _ = job.reply.send(Err(error)).await;
                 return;
             }
@@ -215,5 +235,26 @@ trait FillOnce {
 impl<S: AsyncRead + AsyncWrite + Unpin> FillOnce for BufStream<S> {
     async fn fill_buf_once(&mut self) {
         let _ = tokio::io::AsyncBufReadExt::fill_buf(self).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_hangs_keeps_no_connection_that_nobody_holds() {
+        let (ours, mut server) = tokio::io::duplex(4096);
+        let connection = Connection::over(ours, &Options::default());
+        let held = connection.clone();
+        let hangs = held.call(Request::Leader, Duration::from_secs(1)).await;
+        assert!(matches!(hangs, Err(Error::Timeout(_))));
+        drop(connection);
+        let mut bytes = Vec::new();
+        let end = timeout(Duration::from_secs(1), server.read_to_end(&mut bytes));
+        assert!(end.await.is_err(), "one handle is left");
+        drop(held);
+        let end = timeout(Duration::from_secs(1), server.read_to_end(&mut bytes));
+        end.await.expect("the connection ends").unwrap();
     }
 }
