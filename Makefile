@@ -1,7 +1,7 @@
 # One target for each thing that a developer does. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help demo test e2e unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
+.PHONY: help demo test test-large e2e unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -18,6 +18,10 @@ e2e: ## Run the end-to-end suite alone; ARGS=name picks tests
 unit: ## Run unit, snapshot and node tests
 	@e2e/setup/toolchain.sh build
 	cargo test -q --workspace --exclude dqlite-e2e
+
+test-large: ## Seed a member with 700 MB, with and without our fix (4 GB of memory, 2 min)
+	@e2e/setup/toolchain.sh build
+	cargo test -q -p libdqlite-sys --test fixes -- --ignored --nocapture
 
 lint: ## Check format and clippy
 	cargo fmt --all --check

@@ -6,6 +6,7 @@ use std::{env, path::PathBuf, process::Command};
 fn main() {
     println!("cargo:rerun-if-env-changed=DQLITE_LIB_DIR");
     println!("cargo:rerun-if-changed=libdqlite/build.sh");
+    println!("cargo:rerun-if-changed=libdqlite/fixes");
     let Some(lib) = library_dir() else {
         if let Err(e) = pkg_config::Config::new()
             .atleast_version("1.18.7")

@@ -6,7 +6,7 @@
 "$ROOT/e2e/setup/up.sh" test
 . "$ROOT/e2e/setup/kubeconfig.sh" test
 rm -rf "$ROOT/e2e/report"
-mkdir -p "$ROOT/e2e/report/lines"
+mkdir -p "$ROOT/e2e/report/lines" "$ROOT/e2e/report/skipped"
 cd "$ROOT"
 step "build the suite" cargo test -q -p dqlite-e2e --no-run
 
@@ -22,7 +22,7 @@ cargo test -q -p dqlite-e2e --test alone -- --nocapture --test-threads=1 "$@" ||
 } >"$ROOT/e2e/report/table.md"
 echo "==> the suite took $((SECONDS - started)) s"
 cat "$ROOT/e2e/report/table.md"
-skipped=$(find "$ROOT/e2e/report/skipped" -type f 2>/dev/null | wc -l)
+skipped=$(find "$ROOT/e2e/report/skipped" -type f | wc -l)
 if [ "$skipped" -gt 0 ]; then
 	echo "==> $skipped tests were skipped: this Kubernetes lacks what they need (e2e/report/skipped)"
 	[ -n "$(ls "$ROOT/e2e/report/lines")" ] || { echo "==> FAILED; no test ran" && exit 1; }

@@ -43,7 +43,10 @@ impl Provider {
     pub fn has(&self, capability: Capability) -> bool {
         match (self, capability) {
             (Self::Local { .. }, _) | (Self::Kind, Capability::NodeShell) => true,
-            (Self::Kind | Self::Given, _) => env::var("E2E_POD_NETWORK").is_ok(),
+            (Self::Given, Capability::NodeShell) => false,
+            (Self::Kind | Self::Given, Capability::PodNetwork) => {
+                env::var("E2E_POD_NETWORK").is_ok()
+            }
         }
     }
 

@@ -78,7 +78,10 @@ async fn status(State(admin): State<Admin>, Query(query): Query<After>) -> Json<
         let newer = changes.wait_for(|s| s.revision != after);
         let _ = timeout(LONG_POLL, newer).await;
     }
-    Json(admin.member.status())
+    Json(Status {
+        used_bytes: admin.member.used_bytes(),
+        ..admin.member.status()
+    })
 }
 
 /// Carries an order out, also when the caller goes away meanwhile: half an order would be left.

@@ -61,6 +61,7 @@ impl Member {
             phase: reported(&content),
             engine: None,
             ready: false,
+            used_bytes: 0,
             raft: node_api::Raft::default(),
         });
         let member = Arc::new(Self {
@@ -97,6 +98,13 @@ impl Member {
             raft: self.progress.report(),
             ..self.status.borrow().clone()
         }
+    }
+
+    /// Bytes of the engine's files. A file may go while they are counted.
+    pub fn used_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(volume::directory(&self.settings.data));
+        let sizes = files.into_iter().flatten().flatten();
+        sizes.filter_map(|f| Some(f.metadata().ok()?.len())).sum()
     }
 
     /// Changes of [`Member::status`].

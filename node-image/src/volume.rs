@@ -55,9 +55,14 @@ impl Identity {
     }
 }
 
+/// Where a volume holds its member: identity and the engine's files.
+pub fn directory(root: &Path) -> PathBuf {
+    root.join("dqlite")
+}
+
 /// The file on a volume whose loss ends the process.
 pub fn identity_file(root: &Path) -> PathBuf {
-    root.join("dqlite").join(IDENTITY)
+    directory(root).join(IDENTITY)
 }
 
 /// What a volume holds.
@@ -94,7 +99,7 @@ impl Volume {
 
     /// The directory of the engine's files.
     pub fn directory(&self) -> PathBuf {
-        self.root.join("dqlite")
+        directory(&self.root)
     }
 
     fn identity_file(&self) -> PathBuf {

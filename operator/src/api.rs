@@ -3,7 +3,10 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::{
+    api::core::v1::PersistentVolumeClaim,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
@@ -96,17 +99,37 @@ pub async fn own<K: Object>(
     change_metadata(client, seen, "ownerReferences", serde_json::json!(owners)).await
 }
 
+/// Asks for more room in the very version that was seen.
+pub async fn grow(
+    client: &kube::Client,
+    seen: &PersistentVolumeClaim,
+    size: &str,
+) -> kube::Result<()> {
+    let spec = serde_json::json!({ "resources": { "requests": { "storage": size } } });
+    patch(client, seen, serde_json::json!({}), Some(spec)).await
+}
+
 async fn change_metadata<K: Object>(
     client: &kube::Client,
     seen: &K,
     field: &str,
     value: serde_json::Value,
 ) -> kube::Result<()> {
-    let patch = serde_json::json!({ "metadata": {
-        "uid": seen.uid(),
-        "resourceVersion": seen.resource_version(),
-        field: value,
-    }});
+    patch(client, seen, serde_json::json!({ field: value }), None).await
+}
+
+async fn patch<K: Object>(
+    client: &kube::Client,
+    seen: &K,
+    mut metadata: serde_json::Value,
+    spec: Option<serde_json::Value>,
+) -> kube::Result<()> {
+    metadata["uid"] = seen.uid().into();
+    metadata["resourceVersion"] = seen.resource_version().into();
+    let mut patch = serde_json::json!({ "metadata": metadata });
+    if let Some(spec) = spec {
+        patch["spec"] = spec;
+    }
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..Default::default()

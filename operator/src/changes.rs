@@ -20,6 +20,9 @@ use crate::nodes;
 const IN_THE_PASS: Duration = Duration::from_secs(2);
 /// A change in doubt is repeated for this long before the leader is to change.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Nothing was tried for this long, so something else stood in the way, or nothing is to be changed: a
+/// failure after that is the first one again. Longer than the longest wait after a failed pass.
+const STALE: Duration = Duration::from_secs(90);
 
 /// By uid of the DqliteCluster.
 #[derive(Debug, Default)]
@@ -41,8 +44,12 @@ struct Doubt {
 }
 
 impl Doubt {
+    fn is_stale(&self) -> bool {
+        self.next != Remedy::Person && self.tried.elapsed() >= STALE
+    }
+
     fn state(&self) -> State {
-        let overdue = self.since.elapsed() >= PATIENCE;
+        let overdue = self.since.elapsed() >= PATIENCE && !self.is_stale();
         // What only a person can help against is tried again now and then: a person may have helped.
         let again = self.next == Remedy::Person && self.tried.elapsed() >= PATIENCE;
         if overdue && !again {
@@ -84,7 +91,7 @@ impl Changes {
     pub fn helped(&self, cluster: &str) {
         self.with(cluster, |known| {
             if let Some(doubt) = &mut known.doubt {
-                doubt.since = Instant::now();
+                (doubt.since, doubt.tried) = (Instant::now(), Instant::now());
                 doubt.next = match doubt.next {
                     Remedy::Transfer => Remedy::Restart,
                     Remedy::Restart | Remedy::Person => Remedy::Person,
@@ -126,12 +133,16 @@ impl Running {
         self.changes.with(&self.cluster, |known| match error {
             None => known.doubt = None,
             Some(error) if nodes::leaves_doubt(error) => {
-                let doubt = known.doubt.get_or_insert(Doubt {
+                let first = Doubt {
                     since: now,
                     tried: now,
                     next: Remedy::Transfer,
+                };
+                let goes_on = known.doubt.take().filter(|doubt| !doubt.is_stale());
+                known.doubt = Some(Doubt {
+                    tried: now,
+                    ..goes_on.unwrap_or(first)
                 });
-                doubt.tried = now;
             }
             // A plain refusal says nothing of the change before.
             Some(_) => {}
@@ -183,7 +194,10 @@ mod tests {
         fail(&changes).await;
         assert_eq!(changes.state("c"), State::Settled, "repeated first");
         for remedy in [Remedy::Transfer, Remedy::Restart] {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(PATIENCE / 2).await;
+            fail(&changes).await;
+            assert_eq!(changes.state("c"), State::Settled, "repeated for a while");
+            tokio::time::sleep(PATIENCE / 2).await;
             assert_eq!(changes.state("c"), State::Hangs(remedy));
             changes.helped("c");
             assert_eq!(changes.state("c"), State::Settled, "given time again");
@@ -202,6 +216,21 @@ mod tests {
             changes.state("c"),
             State::Settled,
             "an answer ends the doubt"
+        );
+    }
+
+    /// A lost reply whose change was made is never repeated, and nothing hangs.
+    #[tokio::test(start_paused = true)]
+    async fn doubt_that_nothing_renews_calls_for_nothing() {
+        let changes = Arc::new(Changes::default());
+        fail(&changes).await;
+        tokio::time::sleep(PATIENCE * 2).await;
+        assert_eq!(changes.state("c"), State::Settled);
+        fail(&changes).await;
+        assert_eq!(
+            changes.state("c"),
+            State::Settled,
+            "it is the first one again"
         );
     }
 

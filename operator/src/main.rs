@@ -9,6 +9,7 @@
 //! api.rs        writes to the API server, each with uid
 //! changes.rs    changes of the membership, outside the passes
 //! hints.rs      nodes tell when something changes
+//! kube_nodes.rs which Kubernetes nodes are about to be drained
 //! lease.rs      leader election
 //! crds.rs       prints the definition of DqliteCluster
 //! ```
@@ -19,6 +20,7 @@ mod changes;
 mod controller;
 mod crds;
 mod hints;
+mod kube_nodes;
 mod lease;
 mod metrics;
 mod nodes;

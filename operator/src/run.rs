@@ -75,6 +75,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         backoff: controller::Backoff::default(),
         hints: Hints::new(),
         changes: Arc::default(),
+        kube_nodes: Arc::default(),
         metrics: metrics.clone(),
     });
 

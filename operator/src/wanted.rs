@@ -81,6 +81,7 @@ impl Wanted {
                 members,
                 voters,
                 delete_disks,
+                hibernated: spec.hibernated,
             },
             names,
             spec,

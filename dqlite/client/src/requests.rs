@@ -6,8 +6,9 @@ use dqlite_wire::{File, Member, Request, Response, Role, Value};
 
 use crate::{Connection, Error, connection::Answers};
 
-/// A promotion waits up to 50 s for the member to catch up before the server gives up.
-const PROMOTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The server gives a member up to 100 rounds of 50 s to catch up, and gives up after one without an
+/// answer from it.
+const PROMOTION_TIMEOUT: Duration = Duration::from_secs(100 * 50 + 60);
 /// A transfer fails at the server after one election timeout, 3 s at the slowest default.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -75,7 +76,8 @@ impl Connection {
         expect!(self.ask(Request::Add { id, address }).await?, "ADD", Response::Empty => ())
     }
 
-    /// Changes a server's role. To voter: returns once the server has caught up, within 60 s.
+    /// Changes a server's role. To voter: returns once the server has caught up, which takes as long as
+    /// it takes. Drop the future to wait no longer; the promotion goes on.
     pub async fn assign(&self, id: u64, role: Role) -> Result<(), Error> {
         no_zero(id)?;
         let limit = if role == Role::Voter {

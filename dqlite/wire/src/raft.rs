@@ -98,11 +98,14 @@ impl Preamble {
                 let entries = reader.bytes(len, "Raft entries")?;
                 (Body::Append { commit, last }, payload_of(entries))
             }
-            2 => {
+            2 if [24, 32].contains(&header.len()) => {
                 let (rejected, last) = (word()? != 0, word()?);
                 (Body::Appended { last, rejected }, 0)
             }
-            3 | 4 | 6 => (Body::Election, 0),
+            3 if [32, 40].contains(&header.len()) => (Body::Election, 0),
+            4 if [16, 24].contains(&header.len()) => (Body::Election, 0),
+            6 if header.len() == 24 => (Body::Election, 0),
+            2 | 3 | 4 | 6 => return Err(Error::Short("Raft header, or longer than its type has")),
             5 => {
                 let (last, _term, _index) = (word()?, word()?, word()?);
                 let configuration = usize::try_from(word()?).unwrap_or(usize::MAX);
@@ -178,8 +181,9 @@ mod tests {
         let snapshot = read(5, &[7, 900, 6, 1, 8, 99, 1 << 29]).unwrap();
         assert_eq!(snapshot.body, Body::Snapshot { last: 900 });
         assert_eq!(snapshot.payload, 1 << 29);
-        for kind in [3, 4, 6] {
-            assert_eq!(read(kind, &[7, 1, 2]).unwrap().body, Body::Election);
+        for (kind, words) in [(3, 5), (3, 4), (4, 3), (4, 2), (6, 3)] {
+            let election = read(kind, &vec![7; words]).unwrap();
+            assert_eq!((election.body, election.term), (Body::Election, 7));
         }
     }
 
@@ -194,6 +198,7 @@ mod tests {
             "too many entries"
         );
         assert!(read(2, &[7]).is_err(), "cut short");
+        assert!(read(4, &[7, 1, 2, 3]).is_err(), "too long");
         assert!(
             read(5, &[7, 1, 1, 1, u64::MAX, 1]).is_err(),
             "configuration"

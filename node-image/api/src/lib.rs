@@ -69,6 +69,9 @@ pub struct Status {
     pub engine: Option<View>,
     /// Whether the member does its part: see `/readyz`.
     pub ready: bool,
+    /// Bytes on its disk.
+    #[serde(default)]
+    pub used_bytes: u64,
     /// How far Raft has come. Grows with every write, and is no news by itself: `revision` stays.
     #[serde(default)]
     pub raft: Raft,

@@ -23,6 +23,7 @@ const BARRIER: Duration = Duration::from_secs(5);
 const BARRIER_DATABASE: &str = "dqlite-node.barrier";
 
 const NOT_LEADER: u64 = dqlite_client::code::NOT_LEADER;
+const BUSY: u64 = dqlite_client::code::BUSY;
 const CONSTRAINT: u64 = 19;
 
 fn failure(code: u64, message: impl Into<String>) -> Failure {
@@ -34,20 +35,21 @@ fn failure(code: u64, message: impl Into<String>) -> Failure {
 
 /// Lets the change pass or says why not. The caller holds the node's one lock of changes.
 pub async fn check(member: &Member, change: &Request) -> Result<(), Failure> {
-    let io = |e: Error| failure(10, format!("the engine did not answer: {e}"));
+    // Nothing was sent to the engine: none of these leaves a doubt.
+    let unable = |e: Error| match e.server_code() {
+        Some(NOT_LEADER) => failure(NOT_LEADER, "not leader"),
+        _ => failure(BUSY, format!("refused: nothing can be committed now: {e}")),
+    };
     let socket = member
         .engine()
-        .ok_or_else(|| failure(10, "the engine does not run"))?;
+        .ok_or_else(|| failure(BUSY, "refused: the engine does not run"))?;
     let options = Options {
         request_timeout: BARRIER,
         ..Options::default()
     };
-    let engine = engine_link::client(&socket, &options).map_err(io)?;
-    barrier(&engine).await.map_err(|e| match e {
-        Error::Server { code, message } => failure(code, message),
-        other => io(other),
-    })?;
-    let view = watcher::view(&engine).await.map_err(io)?;
+    let engine = engine_link::client(&socket, &options).map_err(unable)?;
+    barrier(&engine).await.map_err(unable)?;
+    let view = watcher::view(&engine).await.map_err(unable)?;
     let me = member.settings.id;
     if view.leader != Some(me) {
         return Err(failure(NOT_LEADER, "not leader"));

@@ -45,6 +45,11 @@ pub fn refusal(sql: &str) -> Option<String> {
             first = true;
             continue;
         }
+        // What is explained is compiled, and some PRAGMAs act then.
+        let prefix = ["explain", "query", "plan"];
+        if first && prefix.iter().any(|p| word.eq_ignore_ascii_case(p)) {
+            continue;
+        }
         if std::mem::take(&mut first) {
             if word.eq_ignore_ascii_case("attach") || word.eq_ignore_ascii_case("detach") {
                 return Some("ATTACH and DETACH are not supported".into());
@@ -155,6 +160,8 @@ mod tests {
             "PRAGMA journal_mode=delete",
             "SELECT 1; pragma wal_checkpoint",
             "PRAGMA main.journal_mode",
+            "EXPLAIN PRAGMA journal_mode=delete",
+            "explain query plan attach 'x' as y",
             "ATTACH 'x' AS y",
             "/* x */ attach database ':memory:' as m",
             "PRAGMA \"journal_mode\" = delete",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use dqlite_wire::{
-    Header, kind,
+    Header, kind, proxy,
     raft::{Body, Preamble},
 };
 use tokio::{
@@ -51,12 +51,14 @@ impl Cut {
         mut read: OwnedReadHalf,
         mut write: W,
     ) -> io::Result<()> {
-        // The header that names who is meant, the protocol's version, the first request.
+        // The header that names who is meant, if there is one; the protocol's version; the first request.
         let mut start = vec![0; 16];
         read.read_exact(&mut start).await?;
-        let fields = usize::from(u16::from_be_bytes([start[14], start[15]]));
-        start.resize(16 + fields + 16, 0);
-        read.read_exact(&mut start[16..]).await?;
+        if proxy::is_proxy(&start) == Some(true) {
+            let fields = usize::from(u16::from_be_bytes([start[14], start[15]]));
+            start.resize(16 + fields + 16, 0);
+            read.read_exact(&mut start[16..]).await?;
+        }
         write.write_all(&start).await?;
         let request = Header::decode(*start.last_chunk().unwrap());
         if request.kind != kind::CONNECT {

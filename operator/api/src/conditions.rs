@@ -42,5 +42,12 @@ pub mod reason {
     pub const UNSCHEDULABLE: &str = "Unschedulable";
     pub const STEP_FAILED: &str = "StepFailed";
     pub const TEMPLATE_CHANGED: &str = "TemplateChanged";
+    pub const UPDATING: &str = "Updating";
+    pub const UPDATE_HELD: &str = "UpdateHeld";
+    pub const OPERATOR_CHANGED: &str = "OperatorChanged";
+    pub const DISK_TOO_SMALL: &str = "DiskTooSmall";
+    pub const DISK_UNREACHABLE: &str = "DiskUnreachable";
+    pub const HIBERNATED: &str = "Hibernated";
+    pub const PAUSED: &str = "Paused";
     pub const NOT_OBSERVED: &str = "NotObserved";
 }

@@ -7,7 +7,8 @@ mod spec;
 mod status;
 
 pub use names::{
-    CLUSTER_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, MEMBER_LABEL, Names, REMOVED_LABEL,
+    CLUSTER_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, MEMBER_LABEL, MOVE_ANNOTATION,
+    Names, REMOVED_LABEL,
 };
 pub use spec::{
     DqliteCluster, DqliteClusterSpec, PodMetadata, Retain, Scheduling, Snapshot, Storage,

@@ -8,6 +8,8 @@ pub const CLUSTER_LABEL: &str = "dqlite.io/cluster";
 pub const MEMBER_LABEL: &str = "dqlite.io/member";
 /// `true` on the PVC of a member that left: it never starts again.
 pub const REMOVED_LABEL: &str = "dqlite.io/removed";
+/// On a member's StatefulSet: another member is to take its place.
+pub const MOVE_ANNOTATION: &str = "dqlite.io/move";
 /// Who made an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY_LABEL`].

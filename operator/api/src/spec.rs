@@ -96,6 +96,14 @@ pub struct DqliteClusterSpec {
     /// Labels and annotations for the members' pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_metadata: Option<PodMetadata>,
+
+    /// The operator looks and reports, and changes nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+
+    /// No pod runs, all disks stay. The same members return when this is taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hibernated: bool,
 }
 
 fn three() -> i32 {
@@ -105,23 +113,18 @@ fn three() -> i32 {
 /// Disks of the members.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(oldSelf.className) && !has(self.className) \
-        || has(oldSelf.className) && has(self.className) && oldSelf.className == self.className")
-    .message("spec.storage.className cannot be changed"))]
 pub struct Storage {
     /// Size of each member's disk, as a Kubernetes quantity. A new disk needs 24 MiB, and one that is
-    /// in use room for three snapshots and the log.
+    /// in use room for three snapshots and the log. Disks grow in place where their class can do that;
+    /// otherwise, and to shrink, members are replaced one by one.
     #[serde(default = "one_gibibyte")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('63Mi'))")
         .message("spec.storage.size must be a quantity of at least 64Mi"))]
-    #[x_kube(validation = Rule::new(
-        "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0"
-    )
-    .message("spec.storage.size cannot be reduced"))]
     pub size: String,
 
-    /// Storage class; by default the cluster's default class.
+    /// Storage class; by default the cluster's default class. When it changes, members are replaced one
+    /// by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
 

@@ -56,6 +56,8 @@ pub struct Spec {
     pub voters: u32,
     /// Disks of members that left are deleted.
     pub delete_disks: bool,
+    /// No pod runs; every disk stays.
+    pub hibernated: bool,
 }
 
 /// The operator's memory, in ConfigMap `<cluster>-record`.
@@ -102,14 +104,24 @@ pub struct Entry {
 pub struct Seen {
     /// Its StatefulSet.
     pub set: Object,
-    /// What runs, or else the StatefulSet's template, is not what the spec calls for.
-    pub outdated: bool,
+    /// How its StatefulSet's template compares with what it should be.
+    pub template: Template,
+    /// Its StatefulSet is told to run no pod.
+    pub asleep: bool,
+    /// A person asked for another member in its place.
+    pub unwanted: bool,
     /// Its PVC.
     pub disk: Object,
+    /// How its PVC compares with the spec.
+    pub fit: Fit,
     /// The PVC is marked as that of a member that left.
     pub disk_marked: bool,
     /// Its pod.
     pub pod: Pod,
+    /// How what runs, or else the StatefulSet's template, compares with what it should be.
+    pub runs: Template,
+    /// Its pod's node takes no new pods: it is about to be drained.
+    pub cordoned: bool,
     /// Its node.
     pub node: Node,
 }
@@ -140,6 +152,32 @@ impl Object {
     }
 }
 
+/// How a template compares with the one that the spec and this operator make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Template {
+    /// It is that one.
+    #[default]
+    Current,
+    /// The spec's part is the same; another version of the operator made it. No reason to restart.
+    Older,
+    /// The spec says otherwise.
+    Outdated,
+}
+
+/// How a disk compares with the spec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// It is as it should be.
+    #[default]
+    Fits,
+    /// It is to grow, and its class can do that.
+    Grows,
+    /// It is to be what it cannot become: smaller, of another class, or larger where nothing grows.
+    Misfit,
+    /// It is to be so small that the data would not fit.
+    TooSmall,
+}
+
 /// A member's pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Pod {
@@ -147,7 +185,9 @@ pub enum Pod {
     #[default]
     Absent,
     /// Its process runs, or ran.
-    Started,
+    Started(Uid),
+    /// It is being deleted.
+    Ending,
     /// Nothing of it ever ran; it was made from the StatefulSet's template.
     Unstarted,
     /// Nothing of it ever ran, and it was made from a template that is not the StatefulSet's any more.
@@ -175,6 +215,10 @@ pub struct NodeStatus {
     pub leader: Option<RaftId>,
     /// The configuration that its engine has.
     pub servers: Vec<Server>,
+    /// Index of the last entry that it knows as committed.
+    pub commit: u64,
+    /// On a leader: index of the last entry in each follower's log, as far as it heard.
+    pub followers: BTreeMap<RaftId, u64>,
 }
 
 /// Where a member is in its life.
@@ -244,6 +288,13 @@ impl Record {
             .iter()
             .filter(|(_, e)| !e.retired)
             .map(|(n, e)| (*n, e))
+    }
+
+    /// It founded the cluster, or was (perhaps) told to join: the cluster may know it.
+    #[must_use]
+    pub fn took_part(&self, n: Number) -> bool {
+        let founder = self.intent.as_ref().is_some_and(|i| i.member == n);
+        founder || self.members.get(&n).is_some_and(|e| e.join.is_some())
     }
 
     /// The member with this id.

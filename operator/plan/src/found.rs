@@ -24,7 +24,9 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
         return Some(Step::RecordFounded);
     }
     // The intent may name another member only when its very disk exists no more.
-    if let Some((n, _)) = record.kept().find(|(n, _)| disk_is_lost(facts, record, *n)) {
+    // Nothing is founded on one that is being deleted.
+    let useless = |n| disk_is_lost(facts, record, n) || members::is_condemned(facts, n);
+    if let Some((n, _)) = record.kept().find(|(n, _)| useless(*n)) {
         return Some(Step::Retire(n));
     }
     if let Some(wanted) = members::size(facts, record).or_else(|| members::objects(facts, record)) {

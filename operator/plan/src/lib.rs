@@ -9,7 +9,9 @@
 //! step.rs       what comes out
 //! found.rs      until the cluster is founded
 //! members.rs    who is wanted, who is lost, who leaves
+//! votes.rs      who votes, who is up
 //! roles.rs      votes: one change at a time, never below a quorum
+//! updates.rs    sleep, templates, disks, moves: one member at a time
 //! ```
 
 mod facts;
@@ -17,10 +19,12 @@ mod found;
 mod members;
 mod roles;
 mod step;
+mod updates;
+mod votes;
 
 pub use facts::{
-    Change, Entry, Facts, Instance, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod,
-    RaftId, Record, Remedy, Role, Seen, Server, Spec, Uid,
+    Change, Entry, Facts, Fit, Instance, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod,
+    RaftId, Record, Remedy, Role, Seen, Server, Spec, Template, Uid,
 };
 pub use members::lost_disks;
 pub use step::{Reason, Step};
@@ -41,6 +45,7 @@ pub fn decide(facts: &Facts) -> Step {
         .or_else(|| members::obstacle(facts, record))
         .or_else(|| found::step(facts, record))
         .or_else(|| found::founder_lost(facts, record))
+        .or_else(|| updates::sleep(facts, record))
         .or_else(|| members::retire_lost(facts, record))
         .or_else(|| members::size(facts, record))
         .or_else(|| members::objects(facts, record))
@@ -49,6 +54,7 @@ pub fn decide(facts: &Facts) -> Step {
         .or_else(|| members::join(facts, record))
         .or_else(|| roles::step(facts, record))
         .or_else(|| members::clean_up(facts, record))
+        .or_else(|| updates::step(facts, record))
         .unwrap_or_else(|| members::rest(facts, record))
 }
 

@@ -1,9 +1,12 @@
 //! Who is wanted, who is lost, who leaves; and the objects of each.
 
-use crate::{Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step};
+use crate::{
+    Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step, Template,
+    updates,
+};
 
 /// What was seen of a member; nothing, if its objects were not found.
-fn seen(facts: &Facts, n: Number) -> Seen {
+pub(crate) fn seen(facts: &Facts, n: Number) -> Seen {
     facts.seen.get(&n).cloned().unwrap_or_default()
 }
 
@@ -76,12 +79,16 @@ pub fn lost_disks(facts: &Facts) -> Vec<Number> {
     lost.map(|(n, _)| *n).collect()
 }
 
+/// The member's PVC is being deleted.
+pub(crate) fn is_condemned(facts: &Facts, n: Number) -> bool {
+    matches!(seen(facts, n).disk, Object::Deleting(_))
+}
+
 /// Records that a member leaves whose disk is lost, or about to be: its PVC is being deleted. Only
 /// while there is a leader, whose cluster goes on without it.
 pub(crate) fn retire_lost(facts: &Facts, record: &Record) -> Option<Step> {
     facts.leader()?;
-    let condemned = |n| matches!(seen(facts, n).disk, Object::Deleting(_));
-    let leaves = |n| is_lost(facts, record, n) || condemned(n);
+    let leaves = |n| is_lost(facts, record, n) || is_condemned(facts, n);
     record
         .kept()
         .find(|(n, _)| leaves(*n))
@@ -122,6 +129,18 @@ pub(crate) fn size(facts: &Facts, record: &Record) -> Option<Step> {
 
 /// The PVC, its record and the StatefulSet of every member that stays, in this order.
 pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
+    // One that is to leave votes until it is removed, and the others may need its vote.
+    let leaves = record
+        .members
+        .iter()
+        .filter(|(_, e)| e.retired && !e.removed);
+    for (n, entry) in leaves {
+        let seen = seen(facts, *n);
+        let disk = entry.disk.is_some() && seen.disk.uid() == entry.disk.as_ref();
+        if disk && record.took_part(*n) && seen.set == Object::Absent {
+            return Some(Step::ApplySet(*n));
+        }
+    }
     for (n, entry) in record.kept() {
         let seen = seen(facts, n);
         match (&entry.disk, &seen.disk) {
@@ -135,10 +154,15 @@ pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
         if seen.set == Object::Absent {
             return Some(Step::ApplySet(n));
         }
+        if let Some(step) = updates::renew_broken(facts, record, n) {
+            return Some(step);
+        }
         match seen.pod {
             Pod::Stuck(uid) => return Some(Step::DeletePod(n, uid)),
-            Pod::Absent | Pod::Unstarted if seen.outdated => return Some(Step::ApplySet(n)),
-            // What runs keeps its template, and so does its StatefulSet.
+            Pod::Absent | Pod::Unstarted if seen.template != Template::Current => {
+                return Some(Step::ApplySet(n));
+            }
+            // What runs keeps its template, and so does its StatefulSet, until its turn comes.
             _ => {}
         }
     }
@@ -194,7 +218,7 @@ pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
 pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
     let Some((_, leader)) = facts.leader() else {
         return if quorum_is_lost(facts, record) {
-            Step::Stalled(Reason::QuorumLost)
+            Step::Stalled(Reason::QuorumLost(lost_disks(facts)))
         } else {
             Step::Wait(Reason::NoLeader)
         };
@@ -219,8 +243,10 @@ pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
     if leaving || voters != facts.spec.voters as usize {
         return Step::Wait(Reason::ReplacementCatchingUp);
     }
-    let mut outdated = record.kept().filter(|(n, _)| seen(facts, *n).outdated);
-    outdated
+    let mut older = record
+        .kept()
+        .filter(|(n, _)| seen(facts, *n).runs != Template::Current);
+    older
         .next()
         .map_or(Step::Done, |(n, _)| Step::Wait(Reason::UpdatePending(n)))
 }

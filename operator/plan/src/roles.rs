@@ -2,8 +2,7 @@
 //! vote moves while another voter is down, but that a lost one goes; the leader goes last.
 
 use crate::{
-    Change, Facts, NodePhase, NodeStatus, Number, RaftId, Reason, Record, Remedy, Role, Step,
-    members::is_lost,
+    Change, Facts, Number, Reason, Record, Remedy, Role, Step, members::is_lost, votes::Votes,
 };
 
 /// Standbys that a cluster has beside its voters, at most.
@@ -30,84 +29,16 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
         .or_else(|| votes.leavers())
 }
 
-struct Votes<'a> {
-    facts: &'a Facts,
-    record: &'a Record,
-    leader: Number,
-    config: &'a NodeStatus,
-}
-
-impl<'a> Votes<'a> {
-    fn of(facts: &'a Facts, record: &'a Record) -> Option<Self> {
-        let (leader, config) = facts.leader()?;
-        Some(Self {
-            facts,
-            record,
-            leader,
-            config,
-        })
-    }
-
+impl Votes<'_> {
     /// Moves the leadership, or ends the leader's process, while every other voter is up (rule S8).
     fn help(&self, remedy: Remedy) -> Option<Step> {
-        let down = self.voters().any(|n| !self.is_up(n));
-        let successor = self.voters().find(|n| *n != self.leader);
-        match (remedy, successor) {
-            _ if down => None,
+        let may_go = self.is_up(self.leader) && self.others_are_well(self.leader);
+        match (remedy, self.successor()) {
+            _ if !may_go => None,
             (Remedy::Transfer, Some(successor)) => Some(Step::Transfer(successor)),
             (Remedy::Transfer | Remedy::Restart, _) => Some(Step::Restart(self.leader)),
             (Remedy::Person, _) => Some(Step::Stalled(Reason::ChangeStuck)),
         }
-    }
-
-    fn id(&self, n: Number) -> RaftId {
-        self.record.members.get(&n).map_or(0, |e| e.id)
-    }
-
-    fn role(&self, n: Number) -> Option<Role> {
-        self.config.role_of(self.id(n))
-    }
-
-    /// One whose removal was answered is none any more, though the leader's last word still lists it.
-    fn voters(&self) -> impl Iterator<Item = Number> {
-        let members = self.record.members.iter().filter(|(_, e)| !e.removed);
-        members
-            .map(|(n, _)| *n)
-            .filter(|n| self.role(*n) == Some(Role::Voter))
-    }
-
-    fn is_kept(&self, n: Number) -> bool {
-        self.record.members.get(&n).is_some_and(|e| !e.retired)
-    }
-
-    /// It answers, votes by its own account, and follows this leader.
-    fn is_up(&self, n: Number) -> bool {
-        let leader = self.id(self.leader);
-        self.facts.node(n).is_some_and(|node| {
-            node.leader == Some(leader) && node.role_of(self.id(n)) == Some(Role::Voter)
-        })
-    }
-
-    /// It has the log, by its own account, and has no vote.
-    fn is_seeded_standby(&self, n: Number) -> bool {
-        self.role(n) == Some(Role::Standby)
-            && self
-                .facts
-                .node(n)
-                .is_some_and(|node| matches!(node.phase, NodePhase::Seeded | NodePhase::Open))
-    }
-
-    /// The members that are to vote: those who do, lowest numbers first, then those who could.
-    fn wanted(&self) -> Vec<Number> {
-        let mut able: Vec<_> = self
-            .record
-            .kept()
-            .map(|(n, _)| n)
-            .filter(|n| self.role(*n) == Some(Role::Voter) || self.is_seeded_standby(*n))
-            .collect();
-        able.sort_by_key(|n| (self.role(*n) != Some(Role::Voter), *n));
-        able.truncate(self.facts.spec.voters as usize);
-        able
     }
 
     /// Ids in the configuration that are no member's.
@@ -206,9 +137,8 @@ impl<'a> Votes<'a> {
             .members
             .iter()
             .filter(|(_, e)| e.retired && !e.removed);
-        let (n, entry) = leaving.next()?;
-        let founder = self.record.intent.as_ref().is_some_and(|i| i.member == *n);
-        if entry.join.is_none() && !founder && self.role(*n).is_none() {
+        let (n, _) = leaving.next()?;
+        if !self.record.took_part(*n) && self.role(*n).is_none() {
             return Some(Step::RecordRemoved(*n));
         }
         Some(Step::Remove(*n))

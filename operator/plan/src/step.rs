@@ -15,8 +15,10 @@ pub enum Step {
     RecordDisk(Number, Uid),
     /// Make the member's StatefulSet, or bring its template up to date.
     ApplySet(Number),
-    /// Delete a pod that cannot start.
+    /// Delete a pod, so that a new one takes its place.
     DeletePod(Number, Uid),
+    /// Ask for the size of the spec in the member's PVC.
+    GrowDisk(Number, Uid),
     /// Record who founds, and on which disk.
     RecordIntent(Number, Uid),
     /// Tell the node to found the cluster.
@@ -76,8 +78,8 @@ pub enum Reason {
     FounderRefused(Number, String),
     /// The founder's disk was lost before any other member had a copy.
     FounderLost(Number),
-    /// So many disks are lost that the rest is no majority.
-    QuorumLost,
+    /// The disks of so many members are lost that the rest is no majority.
+    QuorumLost(Vec<Number>),
     /// No member leads now.
     NoLeader,
     /// The configuration lists an id that no record knows.
@@ -92,6 +94,12 @@ pub enum Reason {
     ReplacementCatchingUp,
     /// A member has not caught up yet.
     CatchingUp(Number),
-    /// The spec's template is not the one that runs.
+    /// A member runs from the template of another version of the operator; no reason to restart it.
     UpdatePending(Number),
+    /// The next member is updated or replaced when this one is well.
+    UpdateHeld(Number),
+    /// The spec's disk is too small for what this member holds.
+    DiskTooSmall(Number),
+    /// The spec says that nothing runs.
+    Hibernated,
 }

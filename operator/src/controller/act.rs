@@ -45,11 +45,22 @@ pub async fn act(
         }
         Step::RecordDisk(n, uid) => return acting.entry(*n, |e| e.disk = Some(uid.clone())).await,
         Step::ApplySet(n) => return acting.apply_set(*n).await,
-        Step::DeletePod(n, uid) => return acting.delete_pod(*n, uid).await,
         Step::RecordIntent(n, disk) => return acting.intend(*n, disk).await,
         Step::Found(n) => {
             acting.order(*n, "found").await?;
             format!("{} founded the cluster", name(n))
+        }
+        Step::DeletePod(n, uid) => {
+            acting.delete_pod(*n, uid).await?;
+            format!(
+                "the pod of {} makes room for one of the new template",
+                name(n)
+            )
+        }
+        Step::GrowDisk(n, uid) => {
+            let size = &wanted.spec.storage.size;
+            api::grow(&ctx.client, acting.disk(*n, uid)?, size).await?;
+            format!("the disk of {} grows to {size}", name(n))
         }
         Step::RecordFounded => return acting.remember(|r| r.founded = true).await,
         Step::Open(n) => {
@@ -84,8 +95,8 @@ pub async fn act(
             format!("leadership goes to {}", name(n))
         }
         Step::Restart(n) => {
-            ctx.changes.helped(&wanted.uid);
             acting.order(*n, "restart").await?;
+            ctx.changes.helped(&wanted.uid);
             format!(
                 "{} starts anew, since a change of the membership does not end",
                 name(n)
@@ -220,9 +231,11 @@ impl Acting<'_> {
         let set = objects::set(self.wanted, &memory.cluster, n, entry.id, disk);
         match self.member(n).ok().and_then(|m| m.set.as_ref()) {
             None => api::create(&self.ctx.client, &set).await?,
+            // Whole, so that what the spec says no more goes; what others noted on it stays.
             Some(seen) => {
-                let uid = seen.metadata.uid.as_deref().unwrap_or_default();
-                api::apply(&self.ctx.client, &set, uid).await?
+                let mut next = seen.clone();
+                next.spec = set.spec;
+                api::replace(&self.ctx.client, &next, seen).await?
             }
         };
         Ok(())

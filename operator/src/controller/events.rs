@@ -5,10 +5,13 @@ use kube::{
     Resource, ResourceExt,
     runtime::events::{Event, EventType, Recorder},
 };
-use operator_api::{DqliteCluster, conditions::reason};
+use operator_api::{DqliteCluster, DqliteClusterStatus, conditions::reason};
 use operator_plan::{Role, Step};
 
-use super::verdict::{State, Verdict};
+use super::{
+    report,
+    verdict::{State, Verdict},
+};
 
 /// Speaks of one DqliteCluster.
 #[derive(Clone)]
@@ -41,6 +44,8 @@ impl Events {
             Step::Restart(n) => ("MemberRestarted", Some(n)),
             Step::Retire(n) => ("MemberRetired", Some(n)),
             Step::Remove(n) => ("MemberRemoved", Some(n)),
+            Step::DeletePod(n, _) => ("PodReplaced", Some(n)),
+            Step::GrowDisk(n, _) => ("DiskGrown", Some(n)),
             Step::DeleteDisk(n, _) => ("DiskDeleted", Some(n)),
             _ => ("Reconciled", None),
         };
@@ -48,8 +53,9 @@ impl Events {
         self.publish(EventType::Normal, reason, text, member).await;
     }
 
-    /// Something has gone wrong that had not before: `before` is the old reason of condition Ready.
-    pub async fn wrong(&self, verdict: &Verdict, before: Option<&str>) {
+    /// Something has gone wrong that had not when the status was written.
+    pub async fn wrong(&self, verdict: &Verdict, before: Option<&DqliteClusterStatus>) {
+        let before = before.and_then(report::reason_of);
         let wrong = verdict.state == State::Stalled || verdict.reason == reason::STEP_FAILED;
         if wrong && before != Some(verdict.reason) {
             let Verdict {

@@ -4,20 +4,25 @@ use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Pod as KubePod},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use operator_api::REMOVED_LABEL;
+use operator_api::{MOVE_ANNOTATION, REMOVED_LABEL};
 use operator_plan::{
-    Change, Entry, Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server,
+    Change, Entry, Facts, Node, NodePhase, NodeStatus, Object, Pod, Role, Seen, Server, Template,
 };
 
-use super::observe::{Member, Observed};
-use crate::objects::{self, TEMPLATE_ANNOTATION};
-use crate::wanted::Wanted;
+use super::{
+    disks,
+    observe::{Member, Observed},
+};
+use crate::{
+    objects::{self, SPEC_ANNOTATION, TEMPLATE_ANNOTATION},
+    wanted::Wanted,
+};
 
 /// Everything that `decide` may know.
 pub fn facts(wanted: &Wanted, observed: &Observed, change: Change) -> Facts {
     let record = observed.record.as_ref().map(|(_, memory)| memory);
     let seen = observed.members.iter().filter_map(|(n, member)| {
-        let seen = seen(wanted, *n, member, record);
+        let seen = seen(wanted, *n, member, observed, record);
         let marked_and_forgotten =
             record.is_some_and(|m| !m.record.members.contains_key(n)) && seen.disk_marked;
         (!marked_and_forgotten).then_some((*n, seen))
@@ -30,7 +35,13 @@ pub fn facts(wanted: &Wanted, observed: &Observed, change: Change) -> Facts {
     }
 }
 
-fn seen(wanted: &Wanted, n: u32, member: &Member, memory: Option<&objects::Memory>) -> Seen {
+fn seen(
+    wanted: &Wanted,
+    n: u32,
+    member: &Member,
+    observed: &Observed,
+    memory: Option<&objects::Memory>,
+) -> Seen {
     let object = |meta: Option<&ObjectMeta>| {
         let Some(meta) = meta else {
             return Object::Absent;
@@ -47,18 +58,25 @@ fn seen(wanted: &Wanted, n: u32, member: &Member, memory: Option<&objects::Memor
     };
     let cluster = memory.map(|m| m.cluster.as_str());
     let entry = memory.and_then(|m| m.record.members.get(&n));
-    // What runs was made from the pod's template; that of its StatefulSet may be newer.
-    let made_from = member.pod.as_ref().map_or_else(
-        || member.set.as_ref().and_then(template),
-        |pod| annotation(&pod.metadata),
-    );
-    let outdated = match (&member.set, entry, cluster) {
+    let desired = match (&member.set, entry, cluster) {
         (Some(_), Some(entry), Some(cluster)) => {
             let disk = entry.disk.clone().unwrap_or_default();
-            let desired = objects::set(wanted, cluster, n, entry.id, &disk);
-            template(&desired) != made_from
+            Some(objects::set(wanted, cluster, n, entry.id, &disk))
         }
-        _ => false,
+        _ => None,
+    };
+    let compared = |has: Option<&ObjectMeta>| {
+        let (Some(has), Some(desired)) = (has, desired.as_ref().and_then(template)) else {
+            return Template::Current;
+        };
+        compare(has, desired)
+    };
+    let set = member.set.as_ref();
+    let told = |key: &str| {
+        let annotations = set.and_then(|s| s.metadata.annotations.as_ref());
+        annotations
+            .and_then(|a| a.get(key))
+            .is_some_and(|v| v != "false")
     };
     let marked = |meta: &ObjectMeta| {
         meta.labels
@@ -67,10 +85,22 @@ fn seen(wanted: &Wanted, n: u32, member: &Member, memory: Option<&objects::Memor
     };
     Seen {
         set: object(member.set.as_ref().map(|s| &s.metadata)),
-        outdated,
+        template: compared(set.and_then(template)),
+        asleep: set.and_then(|s| s.spec.as_ref()?.replicas) == Some(0),
+        unwanted: told(MOVE_ANNOTATION),
         disk: object(member.disk.as_ref().map(|d| &d.metadata)),
         disk_marked: member.disk.as_ref().is_some_and(|d| marked(&d.metadata)),
-        pod: pod(member.pod.as_ref(), member.set.as_ref()),
+        fit: disks::fit(wanted, member, observed.disks_grow),
+        pod: pod(member.pod.as_ref(), set),
+        // What runs was made from the pod's template; that of its StatefulSet may be newer.
+        runs: compared(
+            member
+                .pod
+                .as_ref()
+                .map(|p| &p.metadata)
+                .or(set.and_then(template)),
+        ),
+        cordoned: member.cordoned,
         node: match (&member.node, entry) {
             (Some(said), Some(entry)) if speaks_for(said, cluster, entry) => Node::Says(node(said)),
             _ => Node::Unknown,
@@ -85,12 +115,24 @@ fn speaks_for(said: &node_api::Status, cluster: Option<&str>, entry: &Entry) -> 
         && Some(&said.pvc_uid) == entry.disk.as_ref()
 }
 
-fn template(set: &StatefulSet) -> Option<&String> {
-    annotation(set.spec.as_ref()?.template.metadata.as_ref()?)
+fn template(set: &StatefulSet) -> Option<&ObjectMeta> {
+    set.spec.as_ref()?.template.metadata.as_ref()
 }
 
-fn annotation(meta: &ObjectMeta) -> Option<&String> {
-    meta.annotations.as_ref()?.get(TEMPLATE_ANNOTATION)
+fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a String> {
+    meta.annotations.as_ref()?.get(key)
+}
+
+/// One that does not say what it was made from is an older operator's.
+fn compare(has: &ObjectMeta, desired: &ObjectMeta) -> Template {
+    let differs = |key| annotation(has, key) != annotation(desired, key);
+    if !differs(TEMPLATE_ANNOTATION) {
+        Template::Current
+    } else if differs(SPEC_ANNOTATION) && annotation(has, SPEC_ANNOTATION).is_some() {
+        Template::Outdated
+    } else {
+        Template::Older
+    }
 }
 
 /// A pod is stuck when nothing of it ever ran, and it was made from another template than its set has
@@ -106,10 +148,14 @@ fn pod(pod: Option<&KubePod>, set: Option<&StatefulSet>) -> Pod {
         state.is_none_or(|s| s.running.is_none() && s.terminated.is_none())
             && c.last_state.as_ref().is_none_or(|s| s.terminated.is_none())
     });
-    if !never_started || pod.metadata.deletion_timestamp.is_some() {
-        Pod::Started
-    } else if set.is_some_and(|set| template(set) != annotation(&pod.metadata)) {
-        Pod::Stuck(pod.metadata.uid.clone().unwrap_or_default())
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    let made_from = |meta| annotation(meta, TEMPLATE_ANNOTATION);
+    if pod.metadata.deletion_timestamp.is_some() {
+        Pod::Ending
+    } else if !never_started {
+        Pod::Started(uid)
+    } else if set.is_some_and(|set| template(set).and_then(made_from) != made_from(&pod.metadata)) {
+        Pod::Stuck(uid)
     } else {
         Pod::Unstarted
     }
@@ -128,6 +174,8 @@ fn node(status: &node_api::Status) -> NodeStatus {
             node_api::Phase::Refused { reason } => NodePhase::Refused(reason.clone()),
         },
         leader: view.leader,
+        commit: status.raft.commit,
+        followers: status.raft.peers.iter().map(|p| (p.id, p.last)).collect(),
         servers: view
             .members
             .iter()
@@ -174,9 +222,10 @@ mod tests {
         let waiting = || serde_json::json!({"waiting": {"reason": "ErrImagePull"}});
         assert_eq!(see("old", waiting()), Pod::Stuck("u".into()));
         assert_eq!(see("new", waiting()), Pod::Unstarted);
-        assert_eq!(see("old", serde_json::json!({"running": {}})), Pod::Started);
+        let started = || Pod::Started("u".into());
+        assert_eq!(see("old", serde_json::json!({"running": {}})), started());
         let ended = serde_json::json!({"terminated": {"exitCode": 1}});
-        assert_eq!(see("old", ended), Pod::Started);
+        assert_eq!(see("old", ended), started());
         let mut crashed = pod_of("old", serde_json::json!({"waiting": {}}));
         let status = &mut crashed
             .status
@@ -187,7 +236,7 @@ mod tests {
             .unwrap()[0];
         status.last_state =
             serde_json::from_value(serde_json::json!({"terminated": {"exitCode": 1}})).unwrap();
-        assert_eq!(pod(Some(&crashed), Some(&set)), Pod::Started);
+        assert_eq!(pod(Some(&crashed), Some(&set)), started());
         assert_eq!(pod(None, Some(&set)), Pod::Absent);
     }
 }

@@ -4,6 +4,7 @@
 //! mod.rs       reconcile: five steps on one screen (validate is `wanted.rs` above)
 //! observe.rs   observe
 //! facts.rs     what was observed, as `decide` takes it
+//! disks.rs     how a PVC compares with the spec
 //! act.rs       act
 //! events.rs    tells of it
 //! report.rs    report
@@ -15,6 +16,7 @@
 
 mod act;
 mod backoff;
+mod disks;
 mod events;
 mod facts;
 mod observe;
@@ -32,14 +34,17 @@ use kube::{
     runtime::events::Recorder,
 };
 use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions};
-use operator_plan::{Step, decide};
+use operator_plan::{Facts, Reason, Step, decide};
 
 pub use backoff::Backoff;
 pub use observe::Observed;
 pub use run::run;
 pub use support::Applied;
 
-use crate::{changes::Changes, hints::Hints, lease::Lease, metrics::Metrics, wanted::Wanted};
+use crate::{
+    changes::Changes, hints::Hints, kube_nodes::KubeNodes, lease::Lease, metrics::Metrics,
+    wanted::Wanted,
+};
 use events::Events;
 use verdict::{State, Verdict};
 
@@ -55,6 +60,7 @@ pub struct Context {
     pub applied: support::Applied,
     pub backoff: backoff::Backoff,
     pub hints: Hints,
+    pub kube_nodes: Arc<KubeNodes>,
     pub changes: Arc<Changes>,
     pub metrics: Arc<Metrics>,
 }
@@ -104,6 +110,12 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     let step = decide(&facts);
     tracing::debug!(cluster = %wanted.names.cluster, ?step, "decided");
 
+    let explained = || verdict::explain(&step, &wanted, &observed);
+    if wanted.spec.paused {
+        let verdict = verdict::paused(explained());
+        publish(ctx, &cluster, &wanted, &observed, &facts, &verdict).await?;
+        return Ok(Again::Later);
+    }
     let events = Events::about(&cluster, &ctx.recorder);
     let acted = match support::ensure(ctx, &wanted, &observed, &facts).await {
         Ok(()) => act::act(ctx, &wanted, &observed, &facts, &step, &events).await,
@@ -113,28 +125,43 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
         ctx.changes.forget(&wanted.uid);
     }
     let (verdict, again) = match &acted {
-        Ok(()) => (verdict::explain(&step, &wanted, &observed), again(&step)),
+        Ok(()) => (explained(), again(&step)),
         Err(error) => (verdict::failed(error), Again::Soon),
     };
-    let old = cluster.status.clone().unwrap_or_default();
-    events.wrong(&verdict, report::reason_of(&old)).await;
-    let now = Timestamp::now();
-    let status = report::status(&wanted, &observed, &facts, &verdict, &old, now);
-    ctx.metrics
-        .observed(&wanted.names, verdict.state == State::Ready);
+    events.wrong(&verdict, cluster.status.as_ref()).await;
     // Steps follow each other in milliseconds: the last one's status tells of all.
     let in_a_hurry = again == Again::Now && cluster.status.is_some();
-    if status != old && !in_a_hurry {
-        write(ctx, &cluster, &status).await?;
+    if !in_a_hurry {
+        publish(ctx, &cluster, &wanted, &observed, &facts, &verdict).await?;
     }
     acted.map(|()| again)
 }
 
+/// Writes the status if it is another than before.
+async fn publish(
+    ctx: &Context,
+    cluster: &DqliteCluster,
+    wanted: &Wanted,
+    observed: &Observed,
+    facts: &Facts,
+    verdict: &Verdict,
+) -> anyhow::Result<()> {
+    let old = cluster.status.clone().unwrap_or_default();
+    let now = Timestamp::now();
+    let status = report::status(wanted, observed, facts, verdict, &old, now);
+    ctx.metrics
+        .observed(&wanted.names, verdict.state == State::Ready);
+    if status != old {
+        write(ctx, cluster, &status).await?;
+    }
+    Ok(())
+}
+
 fn again(step: &Step) -> Again {
     match step {
-        Step::Wait(operator_plan::Reason::UpdatePending(_)) | Step::Done | Step::Stalled(_) => {
-            Again::Later
-        }
+        Step::Wait(Reason::UpdatePending(_) | Reason::Hibernated)
+        | Step::Done
+        | Step::Stalled(_) => Again::Later,
         Step::Wait(_) => Again::Soon,
         _ => Again::Now,
     }
@@ -156,7 +183,7 @@ async fn publish_invalid(
 ) -> anyhow::Result<Again> {
     let old = cluster.status.clone().unwrap_or_default();
     let events = Events::about(cluster, &ctx.recorder);
-    events.wrong(verdict, report::reason_of(&old)).await;
+    events.wrong(verdict, Some(&old)).await;
     let status = report::with_verdict(&old, verdict, cluster.meta().generation, Timestamp::now());
     if status != old {
         write(ctx, cluster, &status).await?;

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use node_api::Status;
 use operator_api::MEMBER_LABEL;
 
-use super::Context;
+use super::{Context, disks};
 use crate::{
     nodes::{Nodes, Target},
     objects::{self, Memory},
@@ -28,6 +28,8 @@ pub struct Observed {
     pub foreign: Option<(&'static str, String)>,
     pub token: Option<String>,
     pub members: BTreeMap<u32, Member>,
+    /// Disks that should be larger can be.
+    pub disks_grow: bool,
 }
 
 /// What was found of one member.
@@ -36,6 +38,8 @@ pub struct Member {
     pub set: Option<StatefulSet>,
     pub disk: Option<PersistentVolumeClaim>,
     pub pod: Option<Pod>,
+    /// Its pod's Kubernetes node is about to be drained.
+    pub cordoned: bool,
     /// `None`: nothing answered.
     pub node: Option<Status>,
 }
@@ -94,10 +98,14 @@ pub async fn observe(ctx: &Context, wanted: &Wanted) -> anyhow::Result<Observed>
         member(&mut observed, disk, &names.cluster, "").disk = Some(disk.clone());
     }
     for pod in &pods.list(&ours).await? {
-        member(&mut observed, pod, &names.cluster, "-0").pod = Some(pod.clone());
+        let on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
+        let cordoned = on.is_some_and(|node| ctx.kube_nodes.is_cordoned(node));
+        let seen = member(&mut observed, pod, &names.cluster, "-0");
+        (seen.pod, seen.cordoned) = (Some(pod.clone()), cordoned);
     }
     observed.members.remove(&0);
     find_foreign(&mut observed, &sets, &disks, wanted).await?;
+    observed.disks_grow = disks::grows(client, wanted, &observed).await;
     ask_nodes(ctx, &mut observed).await;
     Ok(observed)
 }

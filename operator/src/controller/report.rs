@@ -6,7 +6,7 @@ use operator_api::{
     BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus,
     conditions::{self, reason},
 };
-use operator_plan::{Facts, Record, Role, lost_disks};
+use operator_plan::{Facts, Record, Role, Template, lost_disks};
 
 use super::{
     act::role_name,
@@ -52,11 +52,28 @@ pub fn status(
         .count();
     let quorum = voters.len() / 2 + 1;
     let ready = member_list.iter().filter(|m| m.ready).count();
-    let outdated = facts.seen.iter().filter(|(_, seen)| seen.outdated);
-    let outdated = outdated.map(|(n, _)| *n).collect();
     let names = |members: Vec<u32>| {
         let names = members.into_iter().map(|n| wanted.names.member(n));
         names.collect::<Vec<_>>().join(", ")
+    };
+    let runs = |template| {
+        let runs = facts.seen.iter().filter(|(_, seen)| seen.runs == template);
+        names(runs.map(|(n, _)| *n).collect())
+    };
+    let update = match (runs(Template::Outdated), runs(Template::Older)) {
+        (outdated, _) if !outdated.is_empty() => Some((
+            reason::TEMPLATE_CHANGED,
+            format!("to be updated: {outdated}"),
+        )),
+        (_, older) if !older.is_empty() => Some((
+            reason::OPERATOR_CHANGED,
+            format!(
+                "made by another version of the operator, which restarts nothing: {older}. A pod that is \
+                 deleted comes back as this version makes it, with image {}",
+                wanted.image
+            ),
+        )),
+        _ => None,
     };
     let set = Conditions {
         old: &old.conditions,
@@ -84,7 +101,7 @@ pub fn status(
             leader.is_some() && up >= quorum,
             up == voters.len(),
             &names(lost_disks(facts)),
-            &names(outdated),
+            update,
         ),
         blocked_by: blocked(wanted, verdict, old, now),
         member_list,
@@ -173,7 +190,7 @@ fn blocked(
     old: &DqliteClusterStatus,
     now: Timestamp,
 ) -> Option<BlockedBy> {
-    if verdict.state == State::Ready {
+    if matches!(verdict.state, State::Ready | State::Resting) {
         return None;
     }
     let since = old
@@ -185,7 +202,8 @@ fn blocked(
         return None;
     }
     let who_acts = match (verdict.state, verdict.reason) {
-        (State::Stalled, _) | (_, reason::IMAGE_NOT_FOUND | reason::UNSCHEDULABLE) => "user",
+        (State::Stalled, _)
+        | (_, reason::IMAGE_NOT_FOUND | reason::UNSCHEDULABLE | reason::DISK_UNREACHABLE) => "user",
         (_, reason::MEMBER_STARTING | reason::VOTER_DOWN | reason::WAITING_FOR_DELETION) => {
             "kubernetes"
         }
@@ -227,7 +245,7 @@ impl Conditions<'_> {
         available: bool,
         quorum_healthy: bool,
         lost: &str,
-        outdated: &str,
+        update: Option<(&'static str, String)>,
     ) -> Vec<Condition> {
         let Verdict {
             state,
@@ -266,20 +284,14 @@ impl Conditions<'_> {
             },
         ];
         match state {
-            State::Ready => {}
+            State::Ready | State::Resting => {}
             State::Reconciling => {
                 all.push(self.one(conditions::RECONCILING, true, reason, message));
             }
             State::Stalled => all.push(self.one(conditions::STALLED, true, reason, message)),
         }
-        if !outdated.is_empty() {
-            let m = format!("runs from an older template: {outdated}");
-            all.push(self.one(
-                conditions::UPDATE_PENDING,
-                true,
-                reason::TEMPLATE_CHANGED,
-                &m,
-            ));
+        if let Some((reason, m)) = update {
+            all.push(self.one(conditions::UPDATE_PENDING, true, reason, &m));
         }
         all
     }

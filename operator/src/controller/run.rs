@@ -58,6 +58,7 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         .watches_stream(children::<ConfigMap>(&client), of_cluster)
         .watches_stream(children::<Pod>(&client), of_cluster)
         .reconcile_on(ctx.hints.wakes())
+        .reconcile_all_on(ctx.kube_nodes.clone().watch(&client))
         .graceful_shutdown_on(async move { ended.cancelled().await });
     controller
         .run(

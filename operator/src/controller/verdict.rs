@@ -1,7 +1,7 @@
 //! What a decision, or a failure, means to people: one state, one reason, one sentence. Pure.
 
 use k8s_openapi::api::core::v1::Pod;
-use operator_api::{Names, conditions::reason};
+use operator_api::{MEMBER_LABEL, Names, conditions::reason};
 use operator_plan::{Reason, Step};
 
 use super::{observe::Observed, support::NameTaken};
@@ -18,8 +18,23 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Ready,
+    /// As the user wants it, and no member serves.
+    Resting,
     Reconciling,
     Stalled,
+}
+
+/// The same, of an object whose operator only looks on.
+pub fn paused(seen: Verdict) -> Verdict {
+    let what = match seen.state {
+        State::Ready => return seen,
+        _ => seen.message,
+    };
+    verdict(
+        State::Resting,
+        reason::PAUSED,
+        format!("spec.paused: the operator changes nothing. Without it: {what}"),
+    )
 }
 
 fn verdict(state: State, reason: &'static str, message: impl Into<String>) -> Verdict {
@@ -90,14 +105,32 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                     name(n)
                 ),
             ),
-            Reason::QuorumLost => stalled(
+            Reason::QuorumLost(lost) => stalled(
                 reason::QUORUM_LOST,
-                "the disks of so many members are lost that the rest is no majority; no data is \
-                 touched until a person decides",
+                format!(
+                    "the disks of {} are lost or not theirs, and the rest is no majority; nothing is \
+                     touched until a person decides. Put the PVCs back with their volumes; or, if the \
+                     data is not needed, delete the object, its PVCs and ConfigMap {}, and apply it again",
+                    lost.iter().map(name).collect::<Vec<_>>().join(", "),
+                    wanted.names.record()
+                ),
+            ),
+            Reason::DiskTooSmall(n) => stalled(
+                reason::DISK_TOO_SMALL,
+                format!(
+                    "spec.storage.size of {} must be at least three times what {} uses: a disk needs room \
+                     for three snapshots and the log. No member is replaced",
+                    wanted.spec.storage.size,
+                    name(n)
+                ),
             ),
             Reason::UnknownMember(id) => stalled(
                 reason::UNKNOWN_MEMBER,
-                format!("the cluster lists a member with id {id} that the operator never made"),
+                format!(
+                    "the cluster lists a member with id {id} that the operator never made. If nobody \
+                     else made it on purpose, remove it with a dqlite client at the leader; until then no \
+                     vote moves"
+                ),
             ),
             Reason::ChangeStuck => stalled(
                 reason::CHANGE_STUCK,
@@ -132,6 +165,18 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 );
                 verdict(State::Reconciling, reason::VOTER_DOWN, m)
             }),
+            Reason::Hibernated => verdict(
+                State::Resting,
+                reason::HIBERNATED,
+                "spec.hibernated: no pod runs, every disk is kept",
+            ),
+            Reason::UpdateHeld(n) => problem().unwrap_or_else(|| {
+                let m = format!(
+                    "no other member is updated or replaced before {} is well",
+                    name(n)
+                );
+                verdict(State::Reconciling, reason::UPDATE_HELD, m)
+            }),
             Reason::ChangeRunning => verdict(
                 State::Reconciling,
                 reason::CHANGE_RUNNING,
@@ -157,6 +202,11 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 format!("{other:?}"),
             ),
         },
+        Step::DeletePod(n, _) | Step::GrowDisk(n, _) => verdict(
+            State::Reconciling,
+            reason::UPDATING,
+            format!("{} is being updated, one member after the other", name(n)),
+        ),
         Step::CreateRecord | Step::RecordIntent(..) | Step::Found(_) | Step::RecordFounded => {
             verdict(
                 State::Reconciling,
@@ -215,6 +265,25 @@ fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
         .flatten()
         .find(|c| c.type_ == "PodScheduled")?;
     if scheduled.status == "False" {
+        let why = scheduled.message.clone().unwrap_or_default();
+        // The volume is bound to a node that is gone, or cannot run pods.
+        if why.contains("volume node affinity conflict")
+            || why.contains("didn't match PersistentVolume")
+        {
+            let member = pod.metadata.labels.as_ref();
+            let member = member.and_then(|l| l.get("app.kubernetes.io/instance"));
+            let number = pod
+                .metadata
+                .labels
+                .as_ref()
+                .and_then(|l| l.get(MEMBER_LABEL));
+            let set = format!("{}-{}", member?, number?);
+            let m = format!(
+                "its disk is on a node that cannot run it now ({why}). If the node is gone for good, have \
+                 another member take its place: kubectl delete pvc {set}"
+            );
+            return Some((reason::DISK_UNREACHABLE, m));
+        }
         return Some((
             reason::UNSCHEDULABLE,
             scheduled.message.clone().unwrap_or_default(),

@@ -9,7 +9,7 @@ mod support;
 pub use disk::disk;
 pub use record::{Memory, record};
 pub use services::{Service, service};
-pub use set::{TEMPLATE_ANNOTATION, set};
+pub use set::{SPEC_ANNOTATION, TEMPLATE_ANNOTATION, set};
 pub use support::{budget, service_account, token};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};

@@ -20,8 +20,10 @@ use sha2::{Digest, Sha256};
 use super::owned;
 use crate::wanted::Wanted;
 
-/// Hash of what the spec says of a pod, on the template: tells whether a StatefulSet is up to date.
+/// Hash of the pod that the operator makes, on the template: tells whether it would make it so today.
 pub const TEMPLATE_ANNOTATION: &str = "dqlite.io/template";
+/// Hash of the spec's part in it: only when that changes are pods replaced, not when the operator does.
+pub const SPEC_ANNOTATION: &str = "dqlite.io/spec";
 /// The image's user; the volume is its group's.
 const USER: i64 = 10001;
 
@@ -35,7 +37,7 @@ pub fn set(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> State
             ..owned(wanted, wanted.names.member(n))
         },
         spec: Some(StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(i32::from(!wanted.spec.hibernated)),
             service_name: Some(wanted.names.nodes()),
             // The operator says when a pod goes, not the StatefulSet's controller.
             pod_management_policy: Some("Parallel".into()),
@@ -64,6 +66,7 @@ fn template(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> PodT
         TEMPLATE_ANNOTATION.into(),
         hash(&(&pod, &labels, &annotations)),
     );
+    annotations.insert(SPEC_ANNOTATION.into(), hash(&said(wanted)));
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
@@ -72,6 +75,19 @@ fn template(wanted: &Wanted, cluster: &str, n: u32, id: u64, disk: &str) -> PodT
         }),
         spec: Some(pod),
     }
+}
+
+/// What the user says of a pod. An image that is not named is the operator's affair.
+fn said(wanted: &Wanted) -> impl serde::Serialize {
+    let spec = &wanted.spec;
+    (
+        spec.image.clone(),
+        spec.resources.clone(),
+        spec.network_latency,
+        spec.snapshot.clone(),
+        spec.scheduling.clone(),
+        spec.pod_metadata.clone(),
+    )
 }
 
 /// Equal for equal templates, whatever built them.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use operator_plan::{
-    Change, Entry, Facts, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Record,
-    Role, Seen, Server, Spec, Step, decide,
+    Change, Entry, Facts, Fit, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId,
+    Record, Role, Seen, Server, Spec, Step, Template, decide,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,16 @@ pub struct Member {
     /// The node answers.
     pub up: bool,
     pub starts: u32,
-    pub outdated: bool,
+    pub template: Template,
+    pub runs: Template,
+    pub asleep: bool,
+    pub unwanted: bool,
+    pub fit: Fit,
+    pub cordoned: bool,
+    /// It lacks entries, by what the leader knows.
+    pub behind: bool,
+    /// What it runs from never answers.
+    pub broken: bool,
     /// Overrides what is seen of its objects.
     pub set_seen: Option<Object>,
     pub disk_seen: Option<Object>,
@@ -52,6 +61,7 @@ impl World {
                 members,
                 voters,
                 delete_disks: false,
+                hibernated: false,
             },
             ..Self::default()
         }
@@ -74,13 +84,26 @@ impl World {
             .collect()
     }
 
-    fn number(&self, id: RaftId) -> Option<Number> {
+    pub fn number(&self, id: RaftId) -> Option<Number> {
         self.record.as_ref()?.by_id(id)
     }
 
     fn serves(&self, id: RaftId) -> bool {
         let member = self.number(id).and_then(|n| self.members.get(&n));
-        member.is_some_and(|m| m.up && matches!(m.phase, Some(NodePhase::Open | NodePhase::Seeded)))
+        member.is_some_and(|m| {
+            m.up && !m.asleep && matches!(m.phase, Some(NodePhase::Open | NodePhase::Seeded))
+        })
+    }
+
+    /// Any member, by a number that may be too large.
+    pub fn number_of(&self, i: usize) -> Number {
+        let members: Vec<_> = self.members.keys().copied().collect();
+        members[i % members.len()]
+    }
+
+    pub fn nth(&mut self, i: usize) -> &mut Member {
+        let n = self.number_of(i);
+        self.member(n)
     }
 
     pub fn has_quorum(&self) -> bool {
@@ -133,7 +156,7 @@ impl World {
             true => Object::Present(format!("{kind}-{n}")),
             false => Object::Absent,
         };
-        let runs = m.set && m.disk.is_some() && m.up;
+        let runs = m.set && !m.asleep && m.disk.is_some() && m.up;
         let phase = m.phase.clone().unwrap_or(NodePhase::Empty);
         let id = self
             .record
@@ -155,19 +178,27 @@ impl World {
             } else {
                 Vec::new()
             },
+            commit: 1000,
+            followers: self.followers(),
         };
         Seen {
             set: m.set_seen.clone().unwrap_or_else(|| uid(m.set, "set")),
-            outdated: m.outdated,
+            template: m.template,
+            asleep: m.asleep,
+            unwanted: m.unwanted,
+            fit: m.fit,
+            runs: m.runs,
+            cordoned: m.cordoned,
             disk: m
                 .disk_seen
                 .clone()
                 .unwrap_or_else(|| m.disk.clone().map_or(Object::Absent, Object::Present)),
             disk_marked: m.marked,
-            pod: m
-                .pod_seen
-                .clone()
-                .unwrap_or(if m.set { Pod::Started } else { Pod::Absent }),
+            pod: m.pod_seen.clone().unwrap_or(if m.set && !m.asleep {
+                Pod::Started(pod_uid(n))
+            } else {
+                Pod::Absent
+            }),
             node: if runs {
                 Node::Says(status)
             } else {
@@ -250,8 +281,23 @@ impl World {
                 self.member(n).disk = Some(uid);
             }
             Step::RecordDisk(n, uid) => self.entry(n).disk = Some(uid),
-            Step::ApplySet(n) => self.member(n).set = true,
-            Step::DeletePod(..) => {}
+            Step::ApplySet(n) => {
+                let asleep = self.spec.hibernated;
+                let member = self.member(n);
+                if !member.set || (member.asleep && !asleep) {
+                    member.runs = Template::Current;
+                }
+                (member.set, member.asleep, member.template) = (true, asleep, Template::Current);
+            }
+            Step::DeletePod(n, uid) => {
+                assert_eq!(uid, pod_uid(n));
+                self.may_take_down(n);
+                let broken = self.member(n).broken;
+                let member = self.member(n);
+                (member.runs, member.up) = (member.template, !broken);
+                member.starts += 1;
+            }
+            Step::GrowDisk(n, _) => self.member(n).fit = Fit::Fits,
             Step::RecordIntent(member, disk) => {
                 self.record().intent = Some(Intent { member, disk });
             }
@@ -289,11 +335,10 @@ impl World {
             }
             Step::Transfer(n) => self.leader = Some(self.id(n)),
             Step::Restart(n) => {
+                self.may_take_down(n);
+                self.member(n).starts += 1;
                 let mut others = self.voters();
                 others.retain(|id| *id != self.id(n));
-                let all_up = others.iter().all(|id| self.serves(*id));
-                assert!(all_up, "rule S8: {n} is ended while another voter is down");
-                self.member(n).starts += 1;
                 self.leader = others.first().copied().or(self.leader);
             }
             Step::Retire(n) => self.entry(n).retired = true,
@@ -320,6 +365,28 @@ impl World {
             }
             Step::Wait(_) | Step::Stalled(_) | Step::Done => {}
         }
+    }
+
+    /// Rule S8: every other voter is up and has caught up.
+    fn may_take_down(&self, n: Number) {
+        for id in self.voters().into_iter().filter(|id| *id != self.id(n)) {
+            assert!(self.serves(id), "rule S8: {n} is ended while {id} is down");
+            let other = &self.members[&self.number(id).unwrap()];
+            let lacks = other.behind && self.leader != Some(id);
+            assert!(!lacks, "rule S8: {n} is ended while {id} lacks entries");
+        }
+    }
+
+    fn followers(&self) -> BTreeMap<RaftId, u64> {
+        let listed = self
+            .config
+            .iter()
+            .filter_map(|s| Some((s.id, self.number(s.id)?)));
+        let last = |n| if self.members[&n].behind { 0 } else { 1000 };
+        listed
+            .filter(|(_, n)| self.members.contains_key(n))
+            .map(|(id, n)| (id, last(n)))
+            .collect()
     }
 
     /// Rule S6: what the cluster still knows keeps its disk and its set.
@@ -368,4 +435,25 @@ impl World {
         member.phase = None;
         member.starts += 1;
     }
+}
+
+/// The uid of a member's pod.
+fn pod_uid(n: Number) -> String {
+    format!("pod-{n}")
+}
+
+/// A cluster that has become what its spec wants.
+pub fn ready(members: u32) -> World {
+    let mut world = World::new(members);
+    assert_eq!(world.run(), Step::Done);
+    world
+}
+
+/// Where the first such step stands in the log.
+pub fn position(world: &World, wanted: impl Fn(&Step) -> bool) -> usize {
+    world
+        .log
+        .iter()
+        .position(wanted)
+        .unwrap_or_else(|| panic!("not in {:?}", world.log))
 }

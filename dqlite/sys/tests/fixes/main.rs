@@ -1,0 +1,235 @@
+//! Each of our fixes against the library as it was released, where the harm shows, and against ours,
+//! where it is gone. See `libdqlite/fixes/README.md`.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+#[path = "../../../../node-image/tests/cluster/cut.rs"]
+mod cut;
+mod raw;
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use cut::Cut;
+use dqlite_client::{Error, Role, Value};
+use dqlite_wire::{Header, Request, reply};
+use raw::{BOTH, Build, Node, encoded, rows, send};
+
+/// Every test has addresses of its own; the two builds take turns on them.
+fn host(test: u8, n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 10, test, n)
+}
+
+/// 01: a value that does not fit its column's declared type ended the node, and NULL was lost.
+#[tokio::test]
+async fn values_are_what_they_are() {
+    for build in BOTH {
+        let mut node = Node::start(build, 1, host(1, 1));
+        let connection = node.leading().await;
+        connection
+            .exec_sql("CREATE TABLE t (b BOOLEAN, d DATETIME)", &[])
+            .await
+            .unwrap();
+        connection
+            .exec_sql("INSERT INTO t VALUES (NULL, NULL), ('text', 1.5)", &[])
+            .await
+            .unwrap();
+        let nulls = rows(&connection, "SELECT * FROM t WHERE b IS NULL")
+            .await
+            .unwrap();
+        let poison = rows(&connection, "SELECT * FROM t WHERE b = 'text'").await;
+        match build {
+            Build::Released => {
+                assert_eq!(
+                    nulls,
+                    [[Value::Boolean(false), Value::Iso8601(String::new())]]
+                );
+                assert!(poison.is_err() && node.died());
+            }
+            Build::Fixed => {
+                assert_eq!(nulls, [[Value::Null, Value::Null]]);
+                assert_eq!(
+                    poison.unwrap(),
+                    [[Value::Text("text".into()), Value::Float(1.5)]]
+                );
+            }
+        }
+    }
+}
+
+/// 02: a new connection ended the node when the WAL had grown far under a long reader.
+#[tokio::test]
+async fn the_wal_index_is_mapped_without_gaps() {
+    for build in BOTH {
+        let mut node = Node::start(build, 1, host(2, 1));
+        let writer = node.leading().await;
+        writer
+            .exec_sql("CREATE TABLE t (b BLOB)", &[])
+            .await
+            .unwrap();
+        let reader = node.leading().await;
+        reader.exec_sql("BEGIN", &[]).await.unwrap();
+        rows(&reader, "SELECT count(*) FROM t").await.unwrap();
+        for _ in 0..60 {
+            let insert = "INSERT INTO t VALUES (zeroblob(800000))";
+            writer.exec_sql(insert, &[]).await.unwrap();
+        }
+        let late = node.dial().await;
+        let opened = late.open("app").await;
+        let seen = rows(&late, "SELECT count(*), sum(length(b)) FROM t").await;
+        match build {
+            Build::Released => assert!((opened.is_err() || seen.is_err()) && node.died()),
+            Build::Fixed => {
+                let all = [[Value::Integer(60), Value::Integer(48_000_000)]];
+                assert_eq!(seen.unwrap(), all);
+                let before = rows(&reader, "SELECT count(*) FROM t").await.unwrap();
+                assert_eq!(
+                    before,
+                    [[Value::Integer(0)]],
+                    "the reader sees its own state"
+                );
+            }
+        }
+    }
+}
+
+/// 03: a leader that had committed nothing in its term changed the membership.
+#[tokio::test]
+async fn a_change_waits_for_an_entry_of_the_term() {
+    for build in BOTH {
+        // What stands before the nodes stays there until the test ends.
+        let test = 3 + 100 * build as u8;
+        let cut = Cut::default();
+        let nodes: Vec<_> = (1..=3)
+            .map(|n| Node::behind(build, n, host(test, n as u8), host(test, 100 + n as u8)))
+            .collect();
+        for (n, node) in (1..).zip(&nodes) {
+            cut.stand_before(
+                &format!("{}:9001", host(test, 100 + n)),
+                node.listens.clone(),
+            )
+            .await;
+        }
+        let old = nodes[0].leading().await;
+        for (id, node) in (2..).zip(&nodes[1..]) {
+            old.add(id, &node.address).await.unwrap();
+            old.assign(id, Role::Voter).await.unwrap();
+        }
+        old.exec_sql("CREATE TABLE t (n)", &[]).await.unwrap();
+        // Two heartbeats tell the others that all of it is committed.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cut.entries(true);
+        old.transfer(2).await.unwrap();
+        let new = nodes[1].dial().await;
+        let changed = new.add(9, "127.10.3.9:9001").await;
+        let listed = nodes[1].dial().await.cluster().await.unwrap().len();
+        match build {
+            // It is listed, not committed, and nobody answers.
+            Build::Released => assert!(matches!(changed, Err(Error::Timeout(_))) && listed == 4),
+            Build::Fixed => {
+                assert_eq!(changed.unwrap_err().server_code(), Some(5));
+                assert_eq!(listed, 3);
+                cut.entries(false);
+                while new.add(9, "127.10.3.9:9001").await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+/// 04: a DESCRIBE of an unknown format was answered twice, which ended the node.
+#[tokio::test]
+async fn describe_answers_once() {
+    for build in BOTH {
+        let mut node = Node::start(build, 1, host(4, 1));
+        node.leading().await;
+        let twice = encoded(&[Request::Describe { format: 7 }, Request::Leader]);
+        let answer = send(&node.address, &twice).await;
+        match build {
+            Build::Released => assert!(node.died()),
+            Build::Fixed => {
+                assert_eq!(answer.unwrap(), reply::FAILURE);
+                node.leading().await;
+            }
+        }
+    }
+}
+
+/// 05: a request that names the server id 0 ended the node.
+#[tokio::test]
+async fn no_server_has_id_0() {
+    let address = String::from("a:1");
+    let requests = [
+        Request::Add { id: 0, address },
+        Request::Assign {
+            id: 0,
+            role: Role::Voter,
+        },
+        Request::Remove { id: 0 },
+    ];
+    for build in BOTH {
+        for request in &requests {
+            let mut node = Node::start(build, 1, host(5, 1));
+            node.leading().await;
+            let answer = send(&node.address, &encoded(std::slice::from_ref(request))).await;
+            match build {
+                Build::Released => assert!(node.died(), "{request:?}"),
+                Build::Fixed => {
+                    assert_eq!(answer.unwrap(), reply::FAILURE, "{request:?}");
+                    node.leading().await;
+                }
+            }
+        }
+    }
+}
+
+/// 06: a request without a body was never answered, and its connection never ended.
+#[tokio::test]
+async fn an_empty_request_ends_its_connection() {
+    let empty = Header {
+        words: 0,
+        kind: 0,
+        schema: 0,
+        extra: 0,
+    };
+    for build in BOTH {
+        let node = Node::start(build, 1, host(6, 1));
+        node.leading().await;
+        let ended = send(&node.address, &empty.encode())
+            .await
+            .unwrap_err()
+            .kind();
+        let expected = match build {
+            Build::Released => std::io::ErrorKind::TimedOut,
+            Build::Fixed => std::io::ErrorKind::UnexpectedEof,
+        };
+        assert_eq!(ended, expected, "{build:?}");
+    }
+}
+
+/// 07: a member could not be seeded with more than 500 MiB.
+#[tokio::test]
+#[ignore = "takes 4 GB of memory and two minutes: make test-large"]
+async fn a_member_is_seeded_with_700_megabytes() {
+    for build in BOTH {
+        let leader = Node::with(build, 1, host(7, 1), Some(16));
+        let joiner = Node::with(build, 2, host(7, 2), Some(16));
+        let connection = leader.leading().await;
+        connection
+            .exec_sql("CREATE TABLE t (b BLOB)", &[])
+            .await
+            .unwrap();
+        for _ in 0..700 {
+            let insert = "INSERT INTO t VALUES (zeroblob(1000000))";
+            connection.exec_sql(insert, &[]).await.unwrap();
+        }
+        connection.add(2, &joiner.address).await.unwrap();
+        let promoted = connection.assign(2, Role::Voter).await;
+        println!(
+            "{build:?}: {promoted:?}, peak memory {} and {} MiB",
+            leader.peak_mib(),
+            joiner.peak_mib()
+        );
+        assert_eq!(promoted.is_ok(), build == Build::Fixed);
+    }
+}
