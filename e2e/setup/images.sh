@@ -19,7 +19,7 @@ stage() { # BINARY: a root directory with the binary and the libraries it names
 
 image() { # BINARY DIRECTORY
 	local bin=$1 dir=$2 name=docker.io/dqlite/$1:$TAG archive=$OUT/$1.tar
-	if [ -f "$archive" ] && [ "$archive" -nt "$ROOT/target/$PROFILE/$bin" ] && [ "$archive" -nt "$ROOT/$dir/Dockerfile" ]; then
+	if [ "$(cat "$archive.name" 2>/dev/null)" = "$name" ] && [ "$archive" -nt "$ROOT/target/$PROFILE/$bin" ] && [ "$archive" -nt "$ROOT/$dir/Dockerfile" ]; then
 		return 0
 	fi
 	stage "$bin"
@@ -31,9 +31,13 @@ image() { # BINARY DIRECTORY
 		buildah bud -q --isolation chroot --timestamp 0 -t "$name" -f "$ROOT/$dir/Dockerfile" "$OUT/$bin.root"
 		buildah push -q "$name" "docker-archive:$archive:$name"
 	fi
+	echo "$name" >"$archive.name"
 	rm -rf "$OUT/$bin.root"
 }
 
+mkdir -p "$ROOT/target"
+exec 8>"$ROOT/target/images.lock"
+flock 8
 cd "$ROOT"
 cargo build --profile "$PROFILE" -p dqlite-operator -p dqlite-node
 mkdir -p "$OUT"

@@ -94,9 +94,16 @@ impl Member {
 
     /// What the node is, now.
     pub fn status(&self) -> Status {
+        let status = self.status.borrow().clone();
+        let led = status
+            .engine
+            .as_ref()
+            .filter(|v| v.leader == Some(status.id));
+        let voters = led.map(|view| view.voters()).unwrap_or_default();
+        let others: Vec<u64> = voters.into_iter().filter(|id| *id != status.id).collect();
         Status {
-            raft: self.progress.report(),
-            ..self.status.borrow().clone()
+            raft: self.progress.report(&others),
+            ..status
         }
     }
 

@@ -34,6 +34,8 @@ impl Progress {
             known.term = message.term;
             // Entries that an old leader sent may be replaced.
             known.last = known.commit;
+            // What was answered to another leadership says nothing of this one.
+            known.peers.values_mut().for_each(|peer| peer.last = 0);
         }
         let peer = known.peers.entry(from).or_insert(Peer {
             last: 0,
@@ -54,17 +56,25 @@ impl Progress {
         }
     }
 
-    /// For the admin port.
-    pub fn report(&self) -> node_api::Raft {
+    /// For the admin port. `voters` are those of a cluster that this member leads, without itself.
+    pub fn report(&self, voters: &[u64]) -> node_api::Raft {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let peer = |(id, peer): (&u64, &Peer)| node_api::Peer {
             id: *id,
             last: peer.last,
             silent_ms: peer.heard.elapsed().as_millis() as u64,
         };
+        // A leader is told of no commit index: it is what a majority has, itself included.
+        let mut have: Vec<u64> = voters
+            .iter()
+            .map(|id| known.peers.get(id).map_or(0, |peer| peer.last))
+            .collect();
+        have.sort_unstable_by(|a, b| b.cmp(a));
+        let others_needed = (voters.len() + 1) / 2;
+        let led = others_needed.checked_sub(1).and_then(|i| have.get(i));
         node_api::Raft {
             term: known.term,
-            commit: known.commit,
+            commit: known.commit.max(led.copied().unwrap_or(0)),
             last: known.last,
             peers: known.peers.iter().map(peer).collect(),
         }

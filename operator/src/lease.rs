@@ -2,7 +2,7 @@
 //!
 //! Others' leases are judged by when *we* saw them change, on our own clock; every write carries the
 //! resourceVersion that was read, so that of two who try only one succeeds. Who holds the lease is
-//! asked before every write, and who cannot renew it in time ends.
+//! asked before every step, and who cannot renew it in time ends.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -107,7 +107,7 @@ impl Lease {
                     self.set(Some(tried + RENEW_DEADLINE));
                     won.cancel();
                 }
-                Ok(Ok(false)) if won.is_cancelled() => break,
+                Ok(Ok(false)) if won.is_cancelled() && election.is_anothers(seen.as_ref()) => break,
                 Ok(Ok(false)) => {}
                 Ok(Err(e)) => tracing::warn!("lease: {e}"),
                 Err(_) => tracing::warn!("lease: the API server does not answer"),
@@ -132,6 +132,12 @@ impl Lease {
 }
 
 impl Election {
+    /// Whether another holds it, by what was read last.
+    fn is_anothers(&self, seen: Option<&Seen>) -> bool {
+        let holder = seen.and_then(|s| s.spec.holder_identity.as_deref());
+        holder.is_some_and(|holder| holder != self.me)
+    }
+
     fn api(&self) -> Api<KubeLease> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
@@ -168,7 +174,7 @@ impl Election {
                 });
                 Ok(true)
             }
-            // Somebody was faster.
+            // Somebody was faster, or an earlier try of ours came late; the next one sees.
             Err(kube::Error::Api(e)) if e.is_conflict() || e.is_already_exists() => Ok(false),
             Err(e) => Err(e),
         }

@@ -50,6 +50,9 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// One statement of several in one text failed; those before it may have been committed.
+    #[error("one statement of several failed: {0}")]
+    Script(#[source] Box<Error>),
     /// The connection broke while the request was under way.
     #[error("connection broke during the request: {0}")]
     Broken(#[source] io::Error),
@@ -89,6 +92,8 @@ impl Error {
                 Outcome::Unknown
             }
             Self::Server { .. } => Outcome::NotDone,
+            // Each statement is a transaction of its own unless the text says otherwise.
+            Self::Script(_) => Outcome::Unknown,
             Self::Broken(_) | Self::Timeout(_) | Self::Protocol(_) | Self::Unexpected(_) => {
                 Outcome::Unknown
             }
@@ -108,10 +113,10 @@ impl Error {
     /// The server's result code, if the server gave one.
     #[must_use]
     pub fn server_code(&self) -> Option<u64> {
-        if let Self::Server { code, .. } = self {
-            Some(*code)
-        } else {
-            None
+        match self {
+            Self::Server { code, .. } => Some(*code),
+            Self::Script(failed) => failed.server_code(),
+            _ => None,
         }
     }
 }

@@ -136,7 +136,13 @@ impl Connection {
             sql: no_nul(sql)?,
             params: checked(params)?,
         };
-        done(self.ask(request).await?)
+        let answer = self.ask(request).await;
+        match answer.and_then(done) {
+            Err(failed @ Error::Server { .. }) if has_several(sql) => {
+                Err(Error::Script(Box::new(failed)))
+            }
+            other => other,
+        }
     }
 
     /// Runs one statement and gives its rows as they come.
@@ -229,6 +235,12 @@ fn done(answer: Response) -> Result<Done, Error> {
         Done { last_insert_id, rows_affected })
 }
 
+/// Whether a text may hold more than one statement: better once too often.
+fn has_several(sql: &str) -> bool {
+    let one = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    one.contains(';')
+}
+
 fn no_zero(id: u64) -> Result<(), Error> {
     if id == 0 {
         Err(Error::Input("server id must not be 0"))
@@ -252,4 +264,44 @@ fn checked(params: &[Value]) -> Result<Vec<Value>, Error> {
         }
     }
     Ok(params.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Outcome, code};
+
+    /// A server that does not lead answers so, whatever it is asked.
+    async fn not_leader(sql: &'static str) -> Error {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (ours, mut server) = tokio::io::duplex(4096);
+        let connection = Connection::over(ours, &Options::default());
+        let asked = tokio::spawn(async move { connection.exec_sql(sql, &[]).await.unwrap_err() });
+        let mut bytes = [0; 16];
+        server.read_exact(&mut bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let failure = dqlite_wire::Failure {
+            code: code::NOT_LEADER,
+            message: "not leader".into(),
+        };
+        Response::Failure(failure).encode(&mut answer);
+        server.write_all(&answer).await.unwrap();
+        asked.await.unwrap()
+    }
+
+    /// The first statement may be committed when the second fails.
+    #[tokio::test]
+    async fn a_script_that_fails_is_never_called_undone() {
+        let one = not_leader("INSERT INTO t VALUES (1); ").await;
+        assert_eq!(
+            (one.outcome(), one.is_retryable()),
+            (Outcome::NotDone, true)
+        );
+        let several = not_leader("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)").await;
+        assert_eq!(
+            (several.outcome(), several.is_retryable()),
+            (Outcome::Unknown, false)
+        );
+        assert_eq!(several.server_code(), Some(code::NOT_LEADER));
+    }
 }

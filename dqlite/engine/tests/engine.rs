@@ -71,10 +71,18 @@ async fn a_founded_engine_leads_under_its_own_id_and_keeps_its_rows() {
     assert_eq!(rows.next().await.unwrap().unwrap().rows, [[7.into()]]);
 }
 
-/// Rule S2: an empty directory never leads, whatever it was before.
+/// Rule S2: the founder, wiped and started again as it always is, founds nothing.
 #[tokio::test]
 async fn a_wiped_founder_never_leads() {
     let dir = tempfile::tempdir().unwrap();
+    found(dir.path(), ID, ADDRESS).unwrap();
+    let engine = config(dir.path()).start().unwrap();
+    assert!(leads(&dial(&engine)).await);
+    engine.stop().unwrap();
+    for file in dir.path().read_dir().unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+
     let engine = config(dir.path()).start().unwrap();
     let connection = dial(&engine);
     assert!(!leads(&connection).await);

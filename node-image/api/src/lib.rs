@@ -83,7 +83,8 @@ pub struct Status {
 pub struct Raft {
     /// The highest term in any message.
     pub term: u64,
-    /// Index of the last entry that a leader called committed; 0 on a member that leads since its start.
+    /// Index of the last committed entry: as a leader said, or on the leader what a majority has. 0 in a
+    /// cluster of one.
     pub commit: u64,
     /// Index of the last entry that a leader sent.
     pub last: u64,
@@ -135,6 +136,13 @@ pub struct View {
 }
 
 impl View {
+    /// Ids of the members that vote.
+    #[must_use]
+    pub fn voters(&self) -> Vec<u64> {
+        let voters = self.members.iter().filter(|m| m.role == Role::Voter);
+        voters.map(|m| m.id).collect()
+    }
+
     /// This member's role, if the configuration lists it.
     #[must_use]
     pub fn role_of(&self, id: u64) -> Option<Role> {

@@ -68,7 +68,7 @@ mod tests {
     async fn pass(bytes: &[u8]) -> (Vec<u8>, node_api::Raft, io::ErrorKind) {
         let (progress, mut out) = (Progress::default(), Vec::new());
         let ended = relay(&mut &*bytes, &mut out, 2, &progress).await;
-        (out, progress.report(), ended.unwrap_err().kind())
+        (out, progress.report(&[2, 3]), ended.unwrap_err().kind())
     }
 
     #[tokio::test]
@@ -84,6 +84,13 @@ mod tests {
         assert!(out == stream, "{} of {} bytes", out.len(), stream.len());
         assert_eq!((told.term, told.commit, told.last), (7, 39, 41));
         assert_eq!(told.peers[0].last, 38);
+        let leads = words(&[2, 32, 8, 0, 55, 0]);
+        let (_, told, _) = pass(&leads).await;
+        assert_eq!(
+            (told.term, told.commit),
+            (8, 55),
+            "itself and one of two others"
+        );
     }
 
     #[tokio::test]

@@ -219,6 +219,8 @@ pub struct NodeStatus {
     pub commit: u64,
     /// On a leader: index of the last entry in each follower's log, as far as it heard.
     pub followers: BTreeMap<RaftId, u64>,
+    /// On a leader: members that sent something once, and nothing for a minute.
+    pub silent: BTreeSet<RaftId>,
 }
 
 /// Where a member is in its life.

@@ -40,6 +40,10 @@ pub fn decide(facts: &Facts) -> Step {
             Step::Stalled(Reason::RecordMissing)
         };
     };
+    if facts.seen.keys().any(|n| *n >= record.next) {
+        // An older record than the one that these members were made by.
+        return Step::Stalled(Reason::RecordMissing);
+    }
     let none = || None;
     none()
         .or_else(|| members::obstacle(facts, record))

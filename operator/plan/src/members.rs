@@ -2,7 +2,7 @@
 
 use crate::{
     Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step, Template,
-    updates,
+    updates, votes::Votes,
 };
 
 /// What was seen of a member; nothing, if its objects were not found.
@@ -193,6 +193,14 @@ pub(crate) fn join(facts: &Facts, record: &Record) -> Option<Step> {
 
 /// Takes away what is left of members that the cluster knows no more (rule S6).
 pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
+    // Made again by a late request, or put back by hand, long after the member was forgotten.
+    let forgotten = facts.seen.iter().find_map(|(n, seen)| {
+        let known = record.members.contains_key(n) || *n >= record.next;
+        seen.set.uid().filter(|_| !known).map(|uid| (*n, uid))
+    });
+    if let Some((n, uid)) = forgotten {
+        return Some(Step::DeleteSet(n, uid.clone()));
+    }
     for (n, entry) in record.members.iter().filter(|(_, e)| e.removed) {
         let seen = seen(facts, *n);
         if let (Object::Present(uid), false) = (&seen.disk, seen.disk_marked) {
@@ -233,6 +241,11 @@ pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
         if !matches!(node.phase, NodePhase::Seeded | NodePhase::Open) {
             return Step::Wait(Reason::CatchingUp(n));
         }
+    }
+    let silent = Votes::of(facts, record)
+        .and_then(|votes| record.kept().map(|(n, _)| n).find(|n| votes.is_silent(*n)));
+    if let Some(n) = silent {
+        return Step::Wait(Reason::MemberSilent(n));
     }
     let voters = leader
         .servers

@@ -92,6 +92,8 @@ pub enum Reason {
     VoterDown(Number),
     /// A lost voter stays until the members that replace it have caught up.
     ReplacementCatchingUp,
+    /// A member that should replicate has sent the leader nothing for a minute.
+    MemberSilent(Number),
     /// A member has not caught up yet.
     CatchingUp(Number),
     /// A member runs from the template of another version of the operator; no reason to restart it.

@@ -56,10 +56,16 @@ impl<'a> Votes<'a> {
     /// It has the log, by its own account, and has no vote.
     pub(crate) fn is_seeded_standby(&self, n: Number) -> bool {
         self.role(n) == Some(Role::Standby)
+            && !self.is_silent(n)
             && self
                 .facts
                 .node(n)
                 .is_some_and(|node| matches!(node.phase, NodePhase::Seeded | NodePhase::Open))
+    }
+
+    /// The leader gets no word from it, though it should replicate.
+    pub(crate) fn is_silent(&self, n: Number) -> bool {
+        self.role(n) != Some(Role::Spare) && self.config.silent.contains(&self.id(n))
     }
 
     /// The members that are to vote: those who do, lowest numbers first, then those who could.
@@ -98,7 +104,7 @@ impl<'a> Votes<'a> {
         let kept = self.record.kept().map(|(n, _)| n);
         kept.filter(|n| match self.role(*n) {
             Some(Role::Voter) => !self.is_up(*n) || !self.is_caught_up(*n),
-            _ => !self.facts.node(*n).is_some_and(serves),
+            _ => self.is_silent(*n) || !self.facts.node(*n).is_some_and(serves),
         })
     }
 

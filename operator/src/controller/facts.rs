@@ -18,13 +18,17 @@ use crate::{
     wanted::Wanted,
 };
 
+/// A member that should replicate and sends nothing for so long is silent.
+const SILENT_MS: u64 = 60_000;
+
 /// Everything that `decide` may know.
 pub fn facts(wanted: &Wanted, observed: &Observed, change: Change) -> Facts {
     let record = observed.record.as_ref().map(|(_, memory)| memory);
     let seen = observed.members.iter().filter_map(|(n, member)| {
         let seen = seen(wanted, *n, member, observed, record);
-        let marked_and_forgotten =
-            record.is_some_and(|m| !m.record.members.contains_key(n)) && seen.disk_marked;
+        let marked_and_forgotten = record.is_some_and(|m| !m.record.members.contains_key(n))
+            && seen.disk_marked
+            && member.set.is_none();
         (!marked_and_forgotten).then_some((*n, seen))
     });
     Facts {
@@ -143,11 +147,14 @@ fn pod(pod: Option<&KubePod>, set: Option<&StatefulSet>) -> Pod {
         .status
         .as_ref()
         .and_then(|s| s.container_statuses.as_deref());
-    let never_started = statuses.unwrap_or_default().iter().all(|c| {
-        let state = c.state.as_ref();
-        state.is_none_or(|s| s.running.is_none() && s.terminated.is_none())
-            && c.last_state.as_ref().is_none_or(|s| s.terminated.is_none())
-    });
+    let unscheduled = pod.spec.as_ref().is_none_or(|s| s.node_name.is_none());
+    // On a node, only the kubelet knows; before it has said so, it may be starting the process.
+    let never_started = (unscheduled || statuses.is_some_and(|s| !s.is_empty()))
+        && statuses.unwrap_or_default().iter().all(|c| {
+            let state = c.state.as_ref();
+            state.is_none_or(|s| s.running.is_none() && s.terminated.is_none())
+                && c.last_state.as_ref().is_none_or(|s| s.terminated.is_none())
+        });
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     let made_from = |meta| annotation(meta, TEMPLATE_ANNOTATION);
     if pod.metadata.deletion_timestamp.is_some() {
@@ -176,6 +183,13 @@ fn node(status: &node_api::Status) -> NodeStatus {
         leader: view.leader,
         commit: status.raft.commit,
         followers: status.raft.peers.iter().map(|p| (p.id, p.last)).collect(),
+        silent: status
+            .raft
+            .peers
+            .iter()
+            .filter(|p| p.silent_ms >= SILENT_MS)
+            .map(|p| p.id)
+            .collect(),
         servers: view
             .members
             .iter()

@@ -96,14 +96,24 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
         ctx.metrics.forget(cluster.namespace(), cluster.name_any());
         return Ok(Again::Later);
     };
+    if cluster.status.is_none() {
+        publish_unseen(ctx, &cluster, &verdict::unseen()).await?;
+    }
     let wanted = match Wanted::check(&cluster, &ctx.node_image) {
         Ok(wanted) => wanted,
         Err(invalid) => {
             let verdict = verdict::stalled(conditions::reason::INVALID_SPEC, invalid.to_string());
-            return publish_invalid(ctx, &cluster, &verdict).await;
+            publish_unseen(ctx, &cluster, &verdict).await?;
+            return Ok(Again::Later);
         }
     };
-    let observed = observe::observe(ctx, &wanted).await?;
+    let observed = match observe::observe(ctx, &wanted).await {
+        Ok(observed) => observed,
+        Err(error) => {
+            publish_unseen(ctx, &cluster, &verdict::failed(&error)).await?;
+            return Err(error);
+        }
+    };
     ctx.hints.follow(&wanted.names, &observed, &ctx.http);
 
     let facts = facts::facts(&wanted, &observed, ctx.changes.state(&wanted.uid));
@@ -175,12 +185,12 @@ async fn live(cached: &DqliteCluster, ctx: &Context) -> kube::Result<Option<Dqli
     Ok(live.filter(|c| c.uid() == cached.uid() && c.meta().deletion_timestamp.is_none()))
 }
 
-/// The status of an object that breaks a rule.
-async fn publish_invalid(
+/// The status of an object of which nothing was seen: it breaks a rule, or could not be looked at.
+async fn publish_unseen(
     ctx: &Context,
     cluster: &DqliteCluster,
     verdict: &Verdict,
-) -> anyhow::Result<Again> {
+) -> anyhow::Result<()> {
     let old = cluster.status.clone().unwrap_or_default();
     let events = Events::about(cluster, &ctx.recorder);
     events.wrong(verdict, Some(&old)).await;
@@ -188,7 +198,7 @@ async fn publish_invalid(
     if status != old {
         write(ctx, cluster, &status).await?;
     }
-    Ok(Again::Later)
+    Ok(())
 }
 
 async fn write(

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use node_api::Status;
 use operator_api::MEMBER_LABEL;
 
-use super::{Context, disks};
+use super::{Context, disks, support::Leaves};
 use crate::{
     nodes::{Nodes, Target},
     objects::{self, Memory},
@@ -68,10 +68,8 @@ pub async fn observe(ctx: &Context, wanted: &Wanted) -> anyhow::Result<Observed>
         if !objects::is_labelled(&map.metadata, names) {
             observed.foreign = Some(("ConfigMap", names.record()));
         } else if !objects::is_ours(&map.metadata, &wanted.uid) {
-            anyhow::bail!(
-                "waiting until ConfigMap {} of an earlier object is gone",
-                names.record()
-            );
+            let (kind, name) = ("ConfigMap".into(), names.record());
+            return Err(Leaves { kind, name }.into());
         } else {
             let memory = Memory::read(&map)
                 .map_err(|e| e.context(format!("ConfigMap {}", names.record())))?;

@@ -131,11 +131,8 @@ pub fn with_verdict(
         .filter(|c| kept.contains(&c.type_.as_str()))
         .cloned()
         .collect();
-    let Verdict {
-        reason, message, ..
-    } = verdict;
-    conditions.push(set.one(conditions::READY, false, reason, message));
-    conditions.push(set.one(conditions::STALLED, true, reason, message));
+    conditions.push(set.ready(verdict));
+    conditions.extend(set.state(verdict));
     DqliteClusterStatus {
         observed_generation: generation,
         conditions,
@@ -190,7 +187,7 @@ fn blocked(
     old: &DqliteClusterStatus,
     now: Timestamp,
 ) -> Option<BlockedBy> {
-    if matches!(verdict.state, State::Ready | State::Resting) {
+    if !matches!(verdict.state, State::Reconciling | State::Stalled) {
         return None;
     }
     let since = old
@@ -210,12 +207,21 @@ fn blocked(
         _ => "operator",
     };
     let names = &wanted.names;
-    let next_command = format!(
-        "kubectl -n {} describe pods -l {}={}",
-        names.namespace,
-        operator_api::CLUSTER_LABEL,
-        names.cluster
-    );
+    let selector = format!("-l {}={}", operator_api::CLUSTER_LABEL, names.cluster);
+    let next = match verdict.reason {
+        reason::NAME_TAKEN | reason::WAITING_FOR_DELETION => {
+            "get svc,sts,pvc,cm,secret,sa,pdb --show-labels".to_owned()
+        }
+        reason::RECORD_MISSING => format!("get cm {}", names.record()),
+        reason::QUORUM_LOST | reason::FOUNDER_LOST | reason::DISK_TOO_SMALL => {
+            format!("get pvc {selector} -o wide")
+        }
+        reason::NO_LEADER | reason::CHANGE_STUCK | reason::UNKNOWN_MEMBER => {
+            format!("logs {selector} --prefix --tail=50")
+        }
+        _ => format!("describe pods {selector}"),
+    };
+    let next_command = format!("kubectl -n {} {next}", names.namespace);
     let what = verdict.message.clone();
     Some(BlockedBy {
         what,
@@ -247,14 +253,8 @@ impl Conditions<'_> {
         lost: &str,
         update: Option<(&'static str, String)>,
     ) -> Vec<Condition> {
-        let Verdict {
-            state,
-            reason,
-            message,
-        } = verdict;
-        let ready = *state == State::Ready;
         let mut all = vec![
-            self.one(conditions::READY, ready, reason, message),
+            self.ready(verdict),
             if available {
                 self.one(
                     conditions::AVAILABLE,
@@ -283,27 +283,43 @@ impl Conditions<'_> {
                 self.one(conditions::STORAGE_HEALTHY, false, reason::DISK_LOST, &m)
             },
         ];
-        match state {
-            State::Ready | State::Resting => {}
-            State::Reconciling => {
-                all.push(self.one(conditions::RECONCILING, true, reason, message));
-            }
-            State::Stalled => all.push(self.one(conditions::STALLED, true, reason, message)),
-        }
+        all.extend(self.state(verdict));
         if let Some((reason, m)) = update {
             all.push(self.one(conditions::UPDATE_PENDING, true, reason, &m));
         }
         all
     }
 
-    /// `lastTransitionTime` moves with the status; for Ready also with the reason, which people read
-    /// as "since when".
+    fn ready(&self, verdict: &Verdict) -> Condition {
+        let status = match verdict.state {
+            State::Ready => "True",
+            State::Unknown => "Unknown",
+            _ => "False",
+        };
+        self.with_status(conditions::READY, status, verdict.reason, &verdict.message)
+    }
+
+    /// Present only while it is true.
+    fn state(&self, verdict: &Verdict) -> Option<Condition> {
+        let type_ = match verdict.state {
+            State::Ready | State::Resting | State::Unknown => return None,
+            State::Reconciling => conditions::RECONCILING,
+            State::Stalled => conditions::STALLED,
+        };
+        Some(self.one(type_, true, verdict.reason, &verdict.message))
+    }
+
     fn one(&self, type_: &str, is: bool, reason: &str, message: &str) -> Condition {
         let status = if is { "True" } else { "False" };
-        let same = self
-            .old
-            .iter()
-            .find(|c| c.type_ == type_ && c.status == status && (is || c.reason == reason));
+        self.with_status(type_, status, reason, message)
+    }
+
+    /// `lastTransitionTime` moves with the status; for Ready also with the reason, which people read
+    /// as "since when".
+    fn with_status(&self, type_: &str, status: &str, reason: &str, message: &str) -> Condition {
+        let same = self.old.iter().find(|c| {
+            c.type_ == type_ && c.status == status && (status == "True" || c.reason == reason)
+        });
         Condition {
             type_: type_.into(),
             status: status.into(),

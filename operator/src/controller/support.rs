@@ -29,6 +29,14 @@ pub struct NameTaken {
     pub name: String,
 }
 
+/// An object of an earlier DqliteCluster of the same name is still there.
+#[derive(Debug, thiserror::Error)]
+#[error("waiting until {kind} {name} of an earlier object is gone")]
+pub struct Leaves {
+    pub kind: String,
+    pub name: String,
+}
+
 /// Makes the small objects what they should be.
 pub async fn ensure(
     ctx: &Context,
@@ -113,7 +121,7 @@ async fn ensure_one<K: Object>(ctx: &Context, wanted: &Wanted, object: &K) -> an
         return Err(taken(kind, name).into());
     }
     if objects::leaves(live.meta(), &wanted.uid) {
-        anyhow::bail!("waiting until {kind} {name} of an earlier object is gone");
+        return Err(Leaves { kind, name }.into());
     }
     if ctx.applied.is(&key, &text, version(&live)) {
         return Ok(());

@@ -4,7 +4,10 @@ use k8s_openapi::api::core::v1::Pod;
 use operator_api::{MEMBER_LABEL, Names, conditions::reason};
 use operator_plan::{Reason, Step};
 
-use super::{observe::Observed, support::NameTaken};
+use super::{
+    observe::Observed,
+    support::{Leaves, NameTaken},
+};
 use crate::wanted::Wanted;
 
 /// Why a pass ended as it did, in words for people.
@@ -20,6 +23,8 @@ pub enum State {
     Ready,
     /// As the user wants it, and no member serves.
     Resting,
+    /// Not looked at yet.
+    Unknown,
     Reconciling,
     Stalled,
 }
@@ -50,10 +55,19 @@ pub fn stalled(reason: &'static str, message: impl Into<String>) -> Verdict {
     verdict(State::Stalled, reason, message)
 }
 
+/// A new object.
+pub fn unseen() -> Verdict {
+    verdict(State::Unknown, reason::NOT_OBSERVED, "not looked at yet")
+}
+
 /// A step that failed, and will be tried again.
 pub fn failed(error: &anyhow::Error) -> Verdict {
     if let Some(taken) = error.downcast_ref::<NameTaken>() {
         return stalled(reason::NAME_TAKEN, taken.to_string());
+    }
+    if let Some(leaves) = error.downcast_ref::<Leaves>() {
+        let reason = reason::WAITING_FOR_DELETION;
+        return verdict(State::Reconciling, reason, leaves.to_string());
     }
     verdict(
         State::Reconciling,
@@ -83,7 +97,7 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             Reason::RecordMissing => stalled(
                 reason::RECORD_MISSING,
                 format!(
-                    "members exist, but ConfigMap {} does not. Put it back from a backup; or, if their \
+                    "members exist that ConfigMap {} does not know, or it is gone. Put it back from a backup; or, if their \
                      data is not needed, delete the object and its PVCs and apply it again",
                     wanted.names.record()
                 ),
@@ -186,6 +200,11 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 let m = "a member that leaves waits for the one that replaces it";
                 verdict(State::Reconciling, reason::CATCHING_UP, m)
             }),
+            Reason::MemberSilent(n) => verdict(
+                State::Reconciling,
+                reason::MEMBER_SILENT,
+                format!("{} has sent the leader nothing for a minute", name(n)),
+            ),
             Reason::CatchingUp(n) => problem().unwrap_or_else(|| {
                 let m = format!("{} has not caught up yet", name(n));
                 verdict(State::Reconciling, reason::CATCHING_UP, m)

@@ -325,3 +325,29 @@ fn a_change_that_hangs_is_helped_on_and_then_shown() {
         Step::Restart(1)
     );
 }
+
+#[test]
+fn a_standby_that_sends_nothing_gets_no_vote() {
+    let mut world = ready(4);
+    world.members.get_mut(&4).unwrap().silent = true;
+    assert_eq!(world.run(), Step::Wait(Reason::MemberSilent(4)));
+    world.lose_disk(3);
+    let before = world.log.len();
+    world.run();
+    assert!(!world.log[before..].contains(&Step::Assign(4, Role::Voter)));
+    assert!(world.log[before..].contains(&Step::Assign(5, Role::Voter)));
+}
+
+/// A StatefulSet that somebody puts back after its member left for good.
+#[test]
+fn what_comes_back_after_its_member_was_forgotten_goes_again() {
+    let mut world = ready(3);
+    let old = world.members[&3].clone();
+    world.resize(1);
+    assert_eq!(world.run(), Step::Done);
+    world.members.insert(3, old.clone());
+    assert_eq!(world.run(), Step::Done);
+    assert!(!world.members.contains_key(&3));
+    world.members.insert(9, old);
+    assert_eq!(world.run(), Step::Stalled(Reason::RecordMissing));
+}

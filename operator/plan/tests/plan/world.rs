@@ -26,6 +26,8 @@ pub struct Member {
     pub cordoned: bool,
     /// It lacks entries, by what the leader knows.
     pub behind: bool,
+    /// It sends the leader nothing.
+    pub silent: bool,
     /// What it runs from never answers.
     pub broken: bool,
     /// Overrides what is seen of its objects.
@@ -180,6 +182,12 @@ impl World {
             },
             commit: 1000,
             followers: self.followers(),
+            silent: self
+                .config
+                .iter()
+                .map(|s| s.id)
+                .filter(|id| self.is_silent(*id))
+                .collect(),
         };
         Seen {
             set: m.set_seen.clone().unwrap_or_else(|| uid(m.set, "set")),
@@ -247,7 +255,30 @@ impl World {
         self.config.iter_mut().find(|s| s.id == id).unwrap().role = role;
     }
 
+    /// Rule S4: no vote moves while another voter is down, but for those that are lost.
+    fn may_move_a_vote(&self, step: &Step) {
+        let moved = match step {
+            Step::Assign(n, Role::Voter) => *n,
+            Step::Assign(n, _) | Step::Remove(n) if self.voters().contains(&self.id(*n)) => *n,
+            _ => return,
+        };
+        for id in self.voters().into_iter().filter(|id| *id != self.id(moved)) {
+            let member = self.number(id).and_then(|n| self.members.get(&n));
+            let lost = member.is_none_or(|m| {
+                let refused = matches!(m.phase, Some(NodePhase::Refused(_) | NodePhase::Founding));
+                m.disk.is_none() || m.phase.is_none() || refused
+            });
+            assert!(
+                lost || self.serves(id),
+                "rule S4: {step:?} while {id} is down"
+            );
+        }
+    }
+
     fn take(&mut self, step: &Step) {
+        if self.open {
+            self.may_move_a_vote(step);
+        }
         match step.clone() {
             Step::CreateRecord => {
                 self.record = Some(Record {
@@ -351,6 +382,11 @@ impl World {
             Step::RecordRemoved(n) => self.entry(n).removed = true,
             Step::MarkDisk(n, _) => self.member(n).marked = true,
             Step::DeleteSet(n, _) => {
+                if !self.record().members.contains_key(&n) {
+                    assert!(n < self.record().next, "rule S6: {n} was never forgotten");
+                    self.members.remove(&n);
+                    return;
+                }
                 self.gone(n);
                 self.member(n).set = false;
             }
@@ -375,6 +411,11 @@ impl World {
             let lacks = other.behind && self.leader != Some(id);
             assert!(!lacks, "rule S8: {n} is ended while {id} lacks entries");
         }
+    }
+
+    fn is_silent(&self, id: RaftId) -> bool {
+        let member = self.number(id).and_then(|n| self.members.get(&n));
+        member.is_some_and(|m| m.silent)
     }
 
     fn followers(&self) -> BTreeMap<RaftId, u64> {
