@@ -12,7 +12,9 @@ step "build the suite" cargo test -q -p dqlite-e2e --no-run
 
 started=$SECONDS failed=
 echo "==> tests side by side"
-cargo test -q -p dqlite-e2e --test clusters -- --nocapture --test-threads="${E2E_THREADS:-2}" "$@" || failed=1
+for tests in clusters life; do
+	cargo test -q -p dqlite-e2e --test $tests -- --nocapture --test-threads="${E2E_THREADS:-2}" "$@" || failed=1
+done
 echo "==> tests one at a time"
 cargo test -q -p dqlite-e2e --test alone -- --nocapture --test-threads=1 "$@" || failed=1
 {

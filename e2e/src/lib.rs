@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! provider.rs   where the Kubernetes comes from, and what it can do
-//! world.rs      one test's namespace and cluster: make, wait, look, break
+//! world.rs      one test's namespace and cluster: make, wait, look
+//! faults.rs     what tests do to it
 //! writer.rs     numbers its rows, and knows what became of each
 //! ledger.rs     compares the rows on every node
 //! prober.rs     asks every pod all the time who leads and what the cluster is
 //! report.rs     one line of figures per test; what one needs to see why one failed
 //! ```
-//! Tests are in `tests/`: `clusters.rs` side by side, `alone.rs` one at a time, since its tests stop
-//! the operator or count requests.
+//! Tests are in `tests/`: `clusters.rs` and `life.rs` side by side, `alone.rs` one at a time, since its
+//! tests stop the operator or nodes, or count requests.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +19,7 @@
 )]
 #![allow(missing_docs, reason = "a test suite is read, not linked")]
 
+mod faults;
 pub mod ledger;
 pub mod prober;
 pub mod provider;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+    apps::v1::StatefulSet,
+    core::v1::{Namespace, Pod, Service},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -27,7 +27,6 @@ use crate::{
 
 /// Where the operator runs.
 pub const OPERATOR_NAMESPACE: &str = "dqlite-system";
-const OPERATOR: &str = "dqlite-operator";
 /// Three members are ready within this on two cores that do other things too.
 pub const READY: Duration = Duration::from_secs(120);
 
@@ -180,14 +179,34 @@ impl World {
 
     /// Waits until the cluster is as its spec wants it, and no pod says otherwise.
     pub async fn ready(&self) -> DqliteClusterStatus {
-        self.until("Ready", READY, async |cluster| {
-            let status = cluster.status.clone()?;
-            let members = cluster.spec.members;
-            let current = status.observed_generation == cluster.metadata.generation;
-            let whole = status.members == members && status.ready_members == members;
-            (current && whole && is_true(&status, conditions::READY)).then_some(status)
-        })
-        .await
+        let status = self
+            .until("Ready", READY, async |cluster| {
+                let status = cluster.status.clone()?;
+                let members = cluster.spec.members;
+                let current = status.observed_generation == cluster.metadata.generation;
+                let whole = status.members == members && status.ready_members == members;
+                (current && whole && is_true(&status, conditions::READY)).then_some(status)
+            })
+            .await;
+        self.ready_is_true().await;
+        status
+    }
+
+    /// Who says Ready takes a write and gives it back, through the Service, within a second.
+    async fn ready_is_true(&self) {
+        if !self.provider.has(Capability::PodNetwork) {
+            return;
+        }
+        let address = self.leader_service().await;
+        let within = Duration::from_secs(1);
+        let works = tokio::time::timeout(within, writer::round_trip(&address)).await;
+        let status = self.status().await;
+        // It may have changed its mind by now, and be right.
+        if is_true(&status, conditions::READY) {
+            works
+                .expect("Ready, but no answer within 1 s")
+                .expect("Ready, but no write");
+        }
     }
 
     /// Waits for a reason of the Ready condition; its message.
@@ -279,25 +298,6 @@ impl World {
         }
     }
 
-    /// Kills a member's process with SIGKILL, from its node.
-    pub async fn kill(&self, member: &str) {
-        let pod = self.pod(&format!("{member}-0")).await;
-        let status = &pod
-            .status
-            .as_ref()
-            .unwrap()
-            .container_statuses
-            .as_ref()
-            .unwrap()[0];
-        let id = status
-            .container_id
-            .as_ref()
-            .unwrap()
-            .trim_start_matches("containerd://");
-        let script = format!("ctr -n k8s.io tasks kill -s SIGKILL {id}");
-        self.on_node_of(&pod, &script).await;
-    }
-
     /// How often a member's process was started again in its pod.
     pub async fn restarts(&self, member: &str) -> i32 {
         let pod = self.pod(&format!("{member}-0")).await;
@@ -306,52 +306,6 @@ impl World {
             .and_then(|s| s.container_statuses)
             .unwrap_or_default();
         statuses.first().map_or(0, |c| c.restart_count)
-    }
-
-    /// Empties a member's volume in place, from its node.
-    pub async fn empty_disk(&self, member: &str) {
-        let claim = self
-            .api::<PersistentVolumeClaim>()
-            .get(member)
-            .await
-            .unwrap();
-        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
-        let volume = volumes
-            .get(&claim.spec.unwrap().volume_name.unwrap())
-            .await
-            .unwrap();
-        let path = volume.spec.unwrap().host_path.unwrap().path;
-        let pod = self.pod(&format!("{member}-0")).await;
-        self.on_node_of(&pod, &format!("find {path} -mindepth 1 -delete"))
-            .await;
-    }
-
-    async fn on_node_of(&self, pod: &Pod, script: &str) {
-        let node = pod.spec.as_ref().unwrap().node_name.as_ref().unwrap();
-        self.provider.on_node(node, script).await.unwrap();
-    }
-
-    pub async fn delete_pod(&self, name: &str) {
-        let _ = self
-            .api::<Pod>()
-            .delete(name, &DeleteParams::default())
-            .await
-            .unwrap();
-    }
-
-    /// Deletes a member's PVC and pod: its disk is lost.
-    pub async fn lose_disk(&self, member: &str) {
-        let claims = self.api::<PersistentVolumeClaim>();
-        let _ = claims
-            .delete(member, &DeleteParams::default())
-            .await
-            .unwrap();
-        let now = DeleteParams::default().grace_period(0);
-        let _ = self
-            .api::<Pod>()
-            .delete(&format!("{member}-0"), &now)
-            .await
-            .unwrap();
     }
 
     /// The names of all members' StatefulSets.
@@ -391,7 +345,16 @@ impl World {
     }
 
     /// Ends a test that wrote no rows.
-    pub async fn end(self) {
+    pub async fn note(self, note: impl Into<String>) {
+        let line = Line {
+            note: note.into(),
+            ..Line::default()
+        };
+        line.write(&self.test);
+        self.end().await;
+    }
+
+    async fn end(self) {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let _ = api
             .delete(&self.names.namespace, &DeleteParams::default())
@@ -402,36 +365,11 @@ impl World {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let name = &self.names.namespace;
         let _ = namespaces.delete(name, &DeleteParams::default()).await;
+        let started = Instant::now();
         while namespaces.get_opt(name).await.unwrap().is_some() {
+            assert!(started.elapsed() < READY, "namespace {name} stays");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-    }
-
-    /// Scales the operator, and waits until it is so.
-    pub async fn scale_operator(&self, replicas: i32) {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        api.patch_scale(OPERATOR, &PatchParams::default(), &patch)
-            .await
-            .unwrap();
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        loop {
-            let pods = pods.list(&ListParams::default()).await.unwrap();
-            let ready = pods.iter().filter(|p| is_ready(p)).count();
-            if pods.items.len() == replicas as usize && ready == pods.items.len() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    /// Kills the operator's pods at once; others take their place.
-    pub async fn kill_operator(&self) {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let now = DeleteParams::default().grace_period(0);
-        pods.delete_collection(&now, &ListParams::default())
-            .await
-            .unwrap();
     }
 }
 

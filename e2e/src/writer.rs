@@ -94,6 +94,20 @@ pub async fn create_table(address: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Writes a row of its own and reads it back.
+pub async fn round_trip(address: &str) -> Result<(), Error> {
+    let connection = connect(address).await?;
+    let table = "CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, n)";
+    connection.exec_sql(table, &[]).await?;
+    let n = rand::random::<i64>();
+    let insert = "INSERT OR REPLACE INTO probe VALUES (1, ?)";
+    connection.exec_sql(insert, &params![n]).await?;
+    let mut rows = connection.query_sql("SELECT n FROM probe", &[]).await?;
+    let read = rows.next().await?.map(|part| part.rows).unwrap_or_default();
+    assert_eq!(read, [[n.into()]]);
+    Ok(())
+}
+
 impl Writer {
     /// Writes rows `from`, `from + 1`, … through the leader port at `address` until it is stopped.
     pub fn start(address: &str, from: i64) -> Self {

@@ -25,7 +25,7 @@ use dqlite_e2e::{
 };
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_leaders_process_is_killed_ten_times_without_an_operator() {
@@ -201,34 +201,38 @@ async fn as_operator(pod: &Pod) -> Connection {
         .unwrap()
 }
 
+/// The founder, of a new cluster each time: what is left of it must found nothing.
 #[tokio::test]
 async fn the_first_member_is_lost_five_times() {
     let test = "the_first_member_is_lost_five_times";
     let needs = [PodNetwork, NodeShell];
-    let Some(world) = World::with(test, json!({}), &needs).await else {
-        return;
-    };
-    let writer = world.writer().await;
-    writer.more(50).await;
-    // The first member is the founder; after its loss the first is the lowest that is left.
+    let mut tallies = Vec::new();
     for (leads, loss) in [
         (true, Loss::Deleted),
         (false, Loss::Deleted),
         (true, Loss::EmptiedInPlace),
-        (false, Loss::Deleted),
+        (false, Loss::EmptiedInPlace),
         (true, Loss::Deleted),
     ] {
-        let first = world.ready().await.member_list[0].name.clone();
-        let other = world.status().await.member_list[1].name.clone();
-        make_leader(&world, if leads { &first } else { &other }).await;
-        lose(&world, &first, loss, &writer).await;
+        let Some(world) = World::with(test, json!({}), &needs).await else {
+            return;
+        };
+        let writer = world.writer().await;
+        writer.more(50).await;
+        make_leader(&world, if leads { "demo-1" } else { "demo-2" }).await;
+        lose(&world, "demo-1", loss, &writer).await;
+        world.ready().await;
+        writer.more(50).await;
+        let tally = writer.stop(Duration::ZERO).await;
+        tallies.push(tally.clone());
+        world.finish(&[tally], "").await;
     }
-    world.ready().await;
-    writer.more(50).await;
-    let tally = writer.stop(Duration::ZERO).await;
-    world
-        .finish(&[tally], "3 times as leader, twice as follower")
-        .await;
+    let note = "a new cluster each time; leads, follows; deleted, emptied in place".into();
+    Line {
+        note,
+        ..Line::of(&tallies)
+    }
+    .write(test);
 }
 
 #[tokio::test]
@@ -340,20 +344,19 @@ async fn outcome(world: &World) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
     let test = "the_operator_is_killed_while_it_founds_joins_and_scales_in";
-    let Some(world) = World::empty(test, &[PodNetwork]).await else {
+    let Some(world) = World::empty(test, &[PodNetwork, NodeShell]).await else {
         return;
     };
-    let kill_after = async |what: &str, seen: &str| {
-        let status = world.api::<k8s_openapi::api::core::v1::ConfigMap>();
+    // Kills it between the two: after the record holds `seen`, and before the flow's `last` step.
+    let kill_after = async |what: &str, seen: &str, last: &dyn Fn(&Value) -> bool| {
+        let record = || async {
+            let maps = world.api::<k8s_openapi::api::core::v1::ConfigMap>();
+            let map = maps.get_opt(&world.names.record()).await.unwrap();
+            map.and_then(|r| r.data?.remove("record.json"))
+                .unwrap_or_default()
+        };
         let started = std::time::Instant::now();
-        loop {
-            let record = status.get_opt(&world.names.record()).await.unwrap();
-            let text = record
-                .and_then(|r| r.data?.remove("record.json"))
-                .unwrap_or_default();
-            if text.contains(seen) {
-                break;
-            }
+        while !record().await.contains(seen) {
             assert!(
                 started.elapsed() < Duration::from_secs(60),
                 "{what}: never saw {seen}"
@@ -361,8 +364,14 @@ async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         world.kill_operator().await;
+        let left: Value = serde_json::from_str(&record().await).unwrap();
+        assert!(
+            !last(&left),
+            "{what} was over when the operator was killed: {left}"
+        );
         println!("operator killed while {what}");
     };
+    let status = async || world.status().await;
     let voters = |names: &[&str]| -> BTreeMap<String, String> {
         names
             .iter()
@@ -370,8 +379,12 @@ async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
             .collect()
     };
     world.apply(json!({})).await.unwrap();
-    kill_after("founding", "\"intent\"").await;
-    kill_after("joining", "\"join\"").await;
+    kill_after("founding", "\"intent\"", &|r| r["founded"] == true).await;
+    kill_after("joining", "\"join\"", &|r| {
+        r["members"]["3"]["join"] != Value::Null
+    })
+    .await;
+    assert!(status().await.voters < 3, "joining was over");
     assert_eq!(
         outcome(&world).await,
         voters(&["demo-1", "demo-2", "demo-3"])
@@ -379,11 +392,17 @@ async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
     let writer = world.writer().await;
     writer.more(20).await;
     world.scale(5).await;
-    kill_after("scaling out", "\"5\": {").await;
+    kill_after("scaling out", "\"5\": {", &|r| {
+        r["members"]["5"]["join"] != Value::Null
+    })
+    .await;
     let five = outcome(&world).await;
     assert_eq!(five.len(), 5, "{five:?}");
     world.scale(3).await;
-    kill_after("scaling in", "\"retired\": true").await;
+    kill_after("scaling in", "\"retired\": true", &|r| {
+        r["retired"].as_array().is_some_and(|l| l.len() > 1)
+    })
+    .await;
     assert_eq!(
         outcome(&world).await,
         voters(&["demo-1", "demo-2", "demo-3"])
@@ -424,12 +443,9 @@ async fn an_idle_cluster_causes_no_write() {
         .filter(|what| !what.contains("leases") && !what.starts_with("nodes"))
         .collect();
     assert!(rest.is_empty(), "{rest:?}");
-    Line {
-        note: "0 writes in 60 s but leases and node status".into(),
-        ..Line::default()
-    }
-    .write(test);
-    world.end().await;
+    world
+        .note("0 writes in 60 s but leases and node status")
+        .await;
 }
 
 /// Mutating requests so far, by resource and verb, from the API server's own metrics.

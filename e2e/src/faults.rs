@@ -1,0 +1,160 @@
+//! What tests do to a cluster, its members and the operator.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use operator_api::DqliteCluster;
+use serde_json::json;
+
+use crate::{
+    World,
+    world::{OPERATOR_NAMESPACE, READY, is_ready},
+};
+
+const OPERATOR: &str = "dqlite-operator";
+
+impl World {
+    /// Kills a member's process with SIGKILL, from its node.
+    pub async fn kill(&self, member: &str) {
+        let pod = self.pod(&format!("{member}-0")).await;
+        self.kill_container(&pod).await;
+    }
+
+    async fn kill_container(&self, pod: &Pod) {
+        let statuses = pod
+            .status
+            .as_ref()
+            .and_then(|s| s.container_statuses.as_ref());
+        let id = statuses.unwrap()[0].container_id.as_ref().unwrap();
+        let id = id.trim_start_matches("containerd://");
+        let script = format!("ctr -n k8s.io tasks kill -s SIGKILL {id}");
+        self.on_node_of(pod, &script).await;
+    }
+
+    /// Empties a member's volume in place, from its node.
+    pub async fn empty_disk(&self, member: &str) {
+        let claim = self
+            .api::<PersistentVolumeClaim>()
+            .get(member)
+            .await
+            .unwrap();
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        let volume = volumes
+            .get(&claim.spec.unwrap().volume_name.unwrap())
+            .await
+            .unwrap();
+        let path = volume.spec.unwrap().host_path.unwrap().path;
+        let pod = self.pod(&format!("{member}-0")).await;
+        self.on_node_of(&pod, &format!("find {path} -mindepth 1 -delete"))
+            .await;
+    }
+
+    async fn on_node_of(&self, pod: &Pod, script: &str) {
+        let node = pod.spec.as_ref().unwrap().node_name.as_ref().unwrap();
+        self.provider.on_node(node, script).await.unwrap();
+    }
+
+    pub async fn delete_pod(&self, name: &str) {
+        let _ = self
+            .api::<Pod>()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    /// Deletes a member's PVC and pod: its disk is lost.
+    pub async fn lose_disk(&self, member: &str) {
+        let claims = self.api::<PersistentVolumeClaim>();
+        let _ = claims
+            .delete(member, &DeleteParams::default())
+            .await
+            .unwrap();
+        let now = DeleteParams::default().grace_period(0);
+        let _ = self
+            .api::<Pod>()
+            .delete(&format!("{member}-0"), &now)
+            .await
+            .unwrap();
+    }
+
+    /// Sets an annotation on a member's StatefulSet, as `kubectl annotate` does.
+    pub async fn annotate(&self, member: &str, key: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        let sets = self.api::<StatefulSet>();
+        let params = PatchParams::default();
+        let _ = sets
+            .patch(member, &params, &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Deletes the object and waits until its pods are gone.
+    pub async fn delete(&self) {
+        let clusters = self.api::<DqliteCluster>();
+        let name = &self.names.cluster;
+        let _ = clusters
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+        let started = Instant::now();
+        while clusters.get_opt(name).await.unwrap().is_some() || !self.pods().await.is_empty() {
+            assert!(started.elapsed() < READY, "the object's pods stay");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Runs kubectl; its output, or a panic with what it said.
+    pub async fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new("kubectl");
+        let out = command
+            .args(arguments)
+            .output()
+            .await
+            .expect("kubectl runs");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "kubectl {arguments:?}: {said}");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    /// Scales the operator, and waits until it is so.
+    pub async fn scale_operator(&self, replicas: i32) {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        api.patch_scale(OPERATOR, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let started = Instant::now();
+        loop {
+            assert!(
+                started.elapsed() < READY,
+                "the operator is not scaled to {replicas}"
+            );
+            let pods = pods.list(&ListParams::default()).await.unwrap();
+            let ready = pods.iter().filter(|p| is_ready(p)).count();
+            if pods.items.len() == replicas as usize && ready == pods.items.len() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Kills the operator's process with SIGKILL: its lease is not given back. Until it is back.
+    pub async fn kill_operator(&self) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let all = pods.list(&ListParams::default()).await.unwrap();
+        let pod = all
+            .items
+            .iter()
+            .find(|p| is_ready(p))
+            .expect("an operator runs");
+        self.kill_container(pod).await;
+    }
+}
