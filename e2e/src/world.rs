@@ -203,9 +203,7 @@ impl World {
         let status = self.status().await;
         // It may have changed its mind by now, and be right.
         if is_true(&status, conditions::READY) {
-            works
-                .expect("Ready, but no answer within 1 s")
-                .expect("Ready, but no write");
+            works.expect("Ready, but no write and read within 1 s");
         }
     }
 

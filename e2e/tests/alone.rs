@@ -485,3 +485,109 @@ async fn writes(world: &World) -> BTreeMap<String, f64> {
 fn http_get(path: &str) -> http::Request<Vec<u8>> {
     http::Request::get(path).body(Vec::new()).unwrap()
 }
+
+/// Names of the Kubernetes nodes that members run on.
+async fn nodes_of(world: &World) -> BTreeSet<String> {
+    let pods = world.pods().await;
+    pods.into_iter().filter_map(|p| p.spec?.node_name).collect()
+}
+
+#[tokio::test]
+async fn each_node_is_drained_in_turn_under_a_writer() {
+    let test = "each_node_is_drained_in_turn_under_a_writer";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let writer = world.writer().await;
+    writer.more(50).await;
+    let mut gaps = Vec::new();
+    for node in nodes_of(&world).await {
+        world.ready().await;
+        writer.take_gap();
+        let namespace = format!("--pod-selector={}", world.names.selector());
+        let drain = [
+            "drain",
+            &node,
+            "--ignore-daemonsets",
+            "--timeout=60s",
+            &namespace,
+        ];
+        world.kubectl(&drain).await;
+        writer.more(100).await;
+        gaps.push(writer.take_gap());
+        // Its disk is there and nowhere else.
+        world.kubectl(&["uncordon", &node]).await;
+    }
+    world.ready().await;
+    println!("gaps {gaps:?}");
+    let longest = *gaps.iter().max().unwrap();
+    assert!(longest < Duration::from_secs(1), "{gaps:?}");
+    let tally = writer.stop(Duration::ZERO).await;
+    let note = format!(
+        "{} nodes, longest gap {:.2} s",
+        gaps.len(),
+        longest.as_secs_f64()
+    );
+    world.finish(&[tally], note).await;
+}
+
+/// Another version of the operator, with other node images: nothing restarts.
+#[tokio::test]
+async fn an_operator_upgrade_restarts_no_member() {
+    let test = "an_operator_upgrade_restarts_no_member";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let uids = async || -> BTreeSet<String> {
+        world
+            .pods()
+            .await
+            .iter()
+            .map(|p| p.uid().unwrap())
+            .collect()
+    };
+    let before = uids().await;
+    let image = async |image: &str| {
+        let variable = format!("NODE_IMAGE={image}");
+        let operator = [
+            "-n",
+            "dqlite-system",
+            "set",
+            "env",
+            "deployment/dqlite-operator",
+        ];
+        world.kubectl(&[&operator[..], &[&variable]].concat()).await;
+        let done = [
+            "-n",
+            "dqlite-system",
+            "rollout",
+            "status",
+            "deployment/dqlite-operator",
+        ];
+        world.kubectl(&done).await;
+    };
+    let path = "jsonpath={.spec.template.spec.containers[0].env[?(@.name==\"NODE_IMAGE\")].value}";
+    let get = [
+        "-n",
+        "dqlite-system",
+        "get",
+        "deployment/dqlite-operator",
+        "-o",
+        path,
+    ];
+    let old = world.kubectl(&get).await;
+    image("docker.io/dqlite/dqlite-node:next").await;
+    let said = world
+        .until("UpdatePending", READY, async |cluster| {
+            let conditions = &cluster.status.as_ref()?.conditions;
+            let pending = conditions.iter().find(|c| c.type_ == "UpdatePending")?;
+            (pending.reason == "OperatorChanged").then(|| pending.message.clone())
+        })
+        .await;
+    assert!(said.contains("dqlite-node:next"), "{said}");
+    assert_eq!(uids().await, before);
+    image(&old).await;
+    world.ready().await;
+    assert_eq!(uids().await, before);
+    world.note("pod uids before and after are the same").await;
+}

@@ -70,7 +70,7 @@ impl Progress {
             .map(|id| known.peers.get(id).map_or(0, |peer| peer.last))
             .collect();
         have.sort_unstable_by(|a, b| b.cmp(a));
-        let others_needed = (voters.len() + 1) / 2;
+        let others_needed = voters.len().div_ceil(2);
         let led = others_needed.checked_sub(1).and_then(|i| have.get(i));
         node_api::Raft {
             term: known.term,

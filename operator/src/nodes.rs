@@ -106,6 +106,16 @@ pub fn leaves_doubt(error: &Error) -> bool {
     busy || error.outcome() == Outcome::Unknown
 }
 
+/// Whether a client that connects to this address finds a leader.
+pub async fn leads_through(address: &str) -> bool {
+    let options = Options {
+        request_timeout: Duration::from_secs(1),
+        ..Options::default()
+    };
+    let asked = async { Connection::dial(address, &options).await?.leader().await };
+    matches!(asked.await, Ok(Some(_)))
+}
+
 /// A connection to the member that leads, which has said so itself on this connection.
 pub struct Leader {
     connection: Connection,

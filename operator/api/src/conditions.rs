@@ -28,6 +28,7 @@ pub mod reason {
     pub const CHANGE_STUCK: &str = "ChangeStuck";
     pub const PROGRESSING: &str = "Progressing";
     pub const FOUNDING: &str = "Founding";
+    pub const SERVICE_STARTING: &str = "ServiceStarting";
     pub const MEMBER_SILENT: &str = "MemberSilent";
     pub const MEMBER_STARTING: &str = "MemberStarting";
     pub const CATCHING_UP: &str = "CatchingUp";

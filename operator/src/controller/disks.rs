@@ -37,7 +37,13 @@ pub fn fit(wanted: &Wanted, member: &Member, grows: bool) -> Fit {
 /// operator may not read classes, none can.
 pub async fn grows(client: &kube::Client, wanted: &Wanted, observed: &Observed) -> bool {
     let wants = bytes(&wanted.spec.storage.size);
-    let mut disks = observed.members.values().filter_map(|m| m.disk.as_ref());
+    let record = observed.record.as_ref().map(|(_, memory)| &memory.record);
+    let stays = |n: &u32| record.is_some_and(|r| r.members.get(n).is_some_and(|e| !e.removed));
+    let mut disks = observed
+        .members
+        .iter()
+        .filter(|(n, _)| stays(n))
+        .filter_map(|(_, m)| m.disk.as_ref());
     let Some(small) = disks.find(|disk| asked(disk) < wants) else {
         return false;
     };

@@ -42,7 +42,7 @@ pub use run::run;
 pub use support::Applied;
 
 use crate::{
-    changes::Changes, hints::Hints, kube_nodes::KubeNodes, lease::Lease, metrics::Metrics,
+    changes::Changes, hints::Hints, kube_nodes::KubeNodes, lease::Lease, metrics::Metrics, nodes,
     wanted::Wanted,
 };
 use events::Events;
@@ -134,10 +134,15 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     if step == Step::Done {
         ctx.changes.forget(&wanted.uid);
     }
-    let (verdict, again) = match &acted {
+    let (mut verdict, mut again) = match &acted {
         Ok(()) => (explained(), again(&step)),
         Err(error) => (verdict::failed(error), Again::Soon),
     };
+    // Ready is said only once a client would find it so: Services follow the pods a second later.
+    let news = verdict.state == State::Ready && !report::is_ready(cluster.status.as_ref());
+    if news && !nodes::leads_through(&wanted.names.leader_address()).await {
+        (verdict, again) = (verdict::unreached(&wanted), Again::Soon);
+    }
     events.wrong(&verdict, cluster.status.as_ref()).await;
     // Steps follow each other in milliseconds: the last one's status tells of all.
     let in_a_hurry = again == Again::Now && cluster.status.is_some();

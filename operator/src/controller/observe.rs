@@ -45,6 +45,15 @@ pub struct Member {
 }
 
 impl Member {
+    /// Kubernetes calls its pod ready, so that Services lead to it.
+    pub fn is_served(&self) -> bool {
+        let conditions = self
+            .pod
+            .as_ref()
+            .and_then(|p| p.status.as_ref()?.conditions.as_ref());
+        conditions.is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    }
+
     /// Where the pod is reached, once it has an address.
     pub fn target(&self) -> Option<Target> {
         let pod = self

@@ -154,7 +154,8 @@ fn member(
     now: Timestamp,
 ) -> MemberStatus {
     let name = wanted.names.member(n);
-    let ready = seen.node.as_ref().is_some_and(|s| s.ready) && role.is_some();
+    // Services lead only to pods that Kubernetes calls ready.
+    let ready = seen.is_served() && role.is_some() && seen.node.as_ref().is_some_and(|s| s.ready);
     let reason = match &seen.node {
         _ if ready => None,
         None => Some("Unknown".to_owned()),
@@ -229,6 +230,13 @@ fn blocked(
         who_acts: who_acts.into(),
         next_command,
     })
+}
+
+/// Whether a status says Ready.
+pub fn is_ready(status: Option<&DqliteClusterStatus>) -> bool {
+    let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
+    let ready = |c: &Condition| c.type_ == conditions::READY && c.status == "True";
+    conditions.iter().any(ready)
 }
 
 /// The reason of condition Ready.

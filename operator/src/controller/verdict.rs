@@ -81,11 +81,7 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
     let name = |n: &u32| wanted.names.member(*n);
     let problem = || problem(observed, &wanted.names);
     match step {
-        Step::Done => verdict(
-            State::Ready,
-            reason::ALL_MEMBERS_READY,
-            "all members are ready",
-        ),
+        Step::Done => ready(observed, &wanted.names),
         Step::Stalled(why) => match why {
             Reason::NameTaken(n) => stalled(
                 reason::NAME_TAKEN,
@@ -210,11 +206,7 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 verdict(State::Reconciling, reason::CATCHING_UP, m)
             }),
             // What runs is as it should be; only a pod that starts anew takes the new template.
-            Reason::UpdatePending(_) => verdict(
-                State::Ready,
-                reason::ALL_MEMBERS_READY,
-                "all members are ready",
-            ),
+            Reason::UpdatePending(_) => ready(observed, &wanted.names),
             other => verdict(
                 State::Reconciling,
                 reason::PROGRESSING,
@@ -237,6 +229,33 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             State::Reconciling,
             reason::PROGRESSING,
             format!("next: {other:?}"),
+        ),
+    }
+}
+
+/// The members are well, and their Service does not lead to them yet.
+pub fn unreached(wanted: &Wanted) -> Verdict {
+    let service = wanted.names.leader();
+    let m = format!("Service {service} does not lead to the leader yet");
+    verdict(State::Reconciling, reason::SERVICE_STARTING, m)
+}
+
+/// The members say that all is well; Services lead to them once Kubernetes says so too.
+fn ready(observed: &Observed, names: &Names) -> Verdict {
+    let mut pods = observed.members.iter().filter(|(_, m)| m.pod.is_some());
+    match pods.find(|(_, m)| !m.is_served()) {
+        None => verdict(
+            State::Ready,
+            reason::ALL_MEMBERS_READY,
+            "all members are ready",
+        ),
+        Some((n, _)) => verdict(
+            State::Reconciling,
+            reason::MEMBER_STARTING,
+            format!(
+                "Kubernetes does not call the pod of {} ready yet",
+                names.member(*n)
+            ),
         ),
     }
 }
