@@ -84,6 +84,10 @@ async fn main() -> anyhow::Result<()> {
         "-l=dqlite.io/cluster=demo",
         "-o=jsonpath={.items[*].status.podIP}",
     ])?;
+    anyhow::ensure!(
+        pods.split_whitespace().count() == 3,
+        "three nodes, not: {pods}"
+    );
     for pod in pods.split_whitespace() {
         ledger::check(&format!("{pod}:9001"), &[earlier.clone(), tally.clone()]).await?;
         println!(

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use dqlite_client::{
+    Connection, Options,
+    proxy::{Caller, ProxyHeader},
+};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
@@ -15,12 +19,45 @@ use serde_json::json;
 
 use crate::{
     World,
-    world::{OPERATOR_NAMESPACE, READY, is_ready},
+    world::{OPERATOR_NAMESPACE, READY, env_of, is_ready},
 };
 
 const OPERATOR: &str = "dqlite-operator";
 
+/// A connection with the operator's header.
+pub async fn as_operator(pod: &Pod) -> Connection {
+    let header = ProxyHeader {
+        cluster: env_of(pod, "DQLITE_CLUSTER").unwrap(),
+        target: env_of(pod, "DQLITE_ID").unwrap().parse().unwrap(),
+        caller: Caller::Operator,
+    };
+    let ip = pod.status.as_ref().unwrap().pod_ip.clone().unwrap();
+    let options = Options {
+        proxy: Some(header),
+        ..Options::default()
+    };
+    Connection::dial(&format!("{ip}:9001"), &options)
+        .await
+        .unwrap()
+}
+
 impl World {
+    /// Makes a member lead, by handing leadership to it.
+    pub async fn make_leader(&self, member: &str) {
+        for _ in 0..20 {
+            let leader = self.leader().await;
+            if leader == member {
+                return;
+            }
+            let from = self.pod(&format!("{leader}-0")).await;
+            let to = self.pod(&format!("{member}-0")).await;
+            let id = env_of(&to, "DQLITE_ID").unwrap().parse().unwrap();
+            let _ = as_operator(&from).await.transfer(id).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{member} does not take the leadership");
+    }
+
     /// Kills a member's process with SIGKILL, from its node.
     pub async fn kill(&self, member: &str) {
         let pod = self.pod(&format!("{member}-0")).await;
@@ -146,15 +183,25 @@ impl World {
         }
     }
 
-    /// Kills the operator's process with SIGKILL: its lease is not given back. Until it is back.
+    /// Kills the operator's process with SIGKILL, so that its lease is not given back; a new pod takes its
+    /// place, without the kubelet's growing pauses.
     pub async fn kill_operator(&self) {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let all = pods.list(&ListParams::default()).await.unwrap();
-        let pod = all
-            .items
-            .iter()
-            .find(|p| is_ready(p))
-            .expect("an operator runs");
+        let runs = |p: &&Pod| {
+            let statuses = p
+                .status
+                .as_ref()
+                .and_then(|s| s.container_statuses.as_ref());
+            let state = statuses.and_then(|s| s.first()?.state.as_ref());
+            p.metadata.deletion_timestamp.is_none() && state.is_some_and(|s| s.running.is_some())
+        };
+        let pod = all.items.iter().find(runs).expect("an operator runs");
         self.kill_container(pod).await;
+        let now = DeleteParams::default().grace_period(0);
+        let _ = pods
+            .delete(&pod.metadata.name.clone().unwrap(), &now)
+            .await
+            .unwrap();
     }
 }

@@ -19,7 +19,7 @@
 )]
 #![allow(missing_docs, reason = "a test suite is read, not linked")]
 
-mod faults;
+pub mod faults;
 pub mod ledger;
 pub mod prober;
 pub mod provider;

@@ -12,12 +12,10 @@ use std::{
     time::Duration,
 };
 
-use dqlite_client::{
-    Connection, Options, Role,
-    proxy::{Caller, ProxyHeader},
-};
+use dqlite_client::{Connection, Options, Role};
 use dqlite_e2e::{
     World, Writer,
+    faults::as_operator,
     prober::Prober,
     provider::Capability::*,
     report::Line,
@@ -166,41 +164,6 @@ async fn lose(world: &World, member: &str, loss: Loss, writer: &Writer) {
     assert!(strangers.is_empty(), "unknown leaders {strangers:?}");
 }
 
-/// Makes a member lead, by handing leadership to it.
-async fn make_leader(world: &World, member: &str) {
-    for _ in 0..20 {
-        let leader = world.leader().await;
-        if leader == member {
-            return;
-        }
-        let (from, to) = (
-            world.pod(&format!("{leader}-0")).await,
-            world.pod(&format!("{member}-0")).await,
-        );
-        let id = env_of(&to, "DQLITE_ID").unwrap().parse().unwrap();
-        let _ = as_operator(&from).await.transfer(id).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    panic!("{member} does not take the leadership");
-}
-
-/// A connection with the operator's header.
-async fn as_operator(pod: &Pod) -> Connection {
-    let header = ProxyHeader {
-        cluster: env_of(pod, "DQLITE_CLUSTER").unwrap(),
-        target: env_of(pod, "DQLITE_ID").unwrap().parse().unwrap(),
-        caller: Caller::Operator,
-    };
-    let ip = pod.status.as_ref().unwrap().pod_ip.clone().unwrap();
-    let options = Options {
-        proxy: Some(header),
-        ..Options::default()
-    };
-    Connection::dial(&format!("{ip}:9001"), &options)
-        .await
-        .unwrap()
-}
-
 /// The founder, of a new cluster each time: what is left of it must found nothing.
 #[tokio::test]
 async fn the_first_member_is_lost_five_times() {
@@ -219,7 +182,9 @@ async fn the_first_member_is_lost_five_times() {
         };
         let writer = world.writer().await;
         writer.more(50).await;
-        make_leader(&world, if leads { "demo-1" } else { "demo-2" }).await;
+        world
+            .make_leader(if leads { "demo-1" } else { "demo-2" })
+            .await;
         lose(&world, "demo-1", loss, &writer).await;
         world.ready().await;
         writer.more(50).await;
@@ -246,7 +211,7 @@ async fn a_follower_is_lost() {
     for loss in [Loss::Deleted, Loss::EmptiedInPlace] {
         let follower = world.ready().await.member_list[2].name.clone();
         let first = world.status().await.member_list[0].name.clone();
-        make_leader(&world, &first).await;
+        world.make_leader(&first).await;
         lose(&world, &follower, loss, &writer).await;
     }
     world.ready().await;
@@ -265,7 +230,7 @@ async fn the_guard_refuses_what_would_cost_the_quorum() {
     };
     let writer = world.writer().await;
     world.scale_operator(0).await;
-    make_leader(&world, "demo-1").await;
+    world.make_leader("demo-1").await;
     let pods: Vec<Pod> = world.pods().await;
     let pod = |name: &str| pods.iter().find(|p| p.name_any() == name).unwrap();
     let id = |name: &str| {
@@ -379,7 +344,14 @@ async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
             .collect()
     };
     world.apply(json!({})).await.unwrap();
-    kill_after("founding", "\"intent\"", &|r| r["founded"] == true).await;
+    kill_after("making the founder", "\"cluster\"", &|r| {
+        r["founded"] == true
+    })
+    .await;
+    kill_after("founding", "\"intent\"", &|r| {
+        r["members"]["2"]["join"] != Value::Null
+    })
+    .await;
     kill_after("joining", "\"join\"", &|r| {
         r["members"]["3"]["join"] != Value::Null
     })
@@ -409,7 +381,7 @@ async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
     );
     writer.more(20).await;
     let tally = writer.stop(Duration::ZERO).await;
-    world.finish(&[tally], "killed 4 times").await;
+    world.finish(&[tally], "killed 5 times").await;
 }
 
 #[tokio::test]

@@ -135,11 +135,7 @@ async fn the_leader_is_moved_before_it_is_removed() {
         return;
     };
     // The highest number leaves first: make it the leader.
-    while world.leader().await != "demo-3" {
-        let leader = world.leader().await;
-        world.delete_pod(&format!("{leader}-0")).await;
-        world.ready().await;
-    }
+    world.make_leader("demo-3").await;
     let writer = world.writer().await;
     writer.more(50).await;
     writer.take_gap();

@@ -260,7 +260,25 @@ pub enum Role {
     Spare,
 }
 
+impl Role {
+    /// As people read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Voter => "voter",
+            Self::Standby => "standby",
+            Self::Spare => "spare",
+        }
+    }
+}
+
 impl Facts {
+    /// What was seen of a member; nothing, if its objects were not found.
+    #[must_use]
+    pub fn member(&self, n: Number) -> Seen {
+        self.seen.get(&n).cloned().unwrap_or_default()
+    }
+
     /// What a node said, if it said anything.
     #[must_use]
     pub fn node(&self, n: Number) -> Option<&NodeStatus> {

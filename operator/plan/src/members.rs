@@ -5,21 +5,16 @@ use crate::{
     updates, votes::Votes,
 };
 
-/// What was seen of a member; nothing, if its objects were not found.
-pub(crate) fn seen(facts: &Facts, n: Number) -> Seen {
-    facts.seen.get(&n).cloned().unwrap_or_default()
-}
-
 /// Something stands in the way that is not ours to move.
 pub(crate) fn obstacle(facts: &Facts, record: &Record) -> Option<Step> {
     for n in record.members.keys() {
-        let seen = seen(facts, *n);
+        let seen = facts.member(*n);
         if seen.set == Object::Foreign || seen.disk == Object::Foreign {
             return Some(Step::Stalled(Reason::NameTaken(*n)));
         }
     }
     for (n, _) in record.kept() {
-        if matches!(seen(facts, n).set, Object::Deleting(_)) {
+        if matches!(facts.member(n).set, Object::Deleting(_)) {
             return Some(Step::Wait(Reason::WaitingForDeletion(n)));
         }
     }
@@ -31,7 +26,7 @@ pub(crate) fn disk_is_lost(facts: &Facts, record: &Record, n: Number) -> bool {
     let Some(recorded) = record.members.get(&n).and_then(|e| e.disk.as_ref()) else {
         return false;
     };
-    match seen(facts, n).disk {
+    match facts.member(n).disk {
         Object::Present(uid) | Object::Deleting(uid) => uid != *recorded,
         Object::Absent | Object::Foreign => true,
     }
@@ -81,7 +76,7 @@ pub fn lost_disks(facts: &Facts) -> Vec<Number> {
 
 /// The member's PVC is being deleted.
 pub(crate) fn is_condemned(facts: &Facts, n: Number) -> bool {
-    matches!(seen(facts, n).disk, Object::Deleting(_))
+    matches!(facts.member(n).disk, Object::Deleting(_))
 }
 
 /// Records that a member leaves whose disk is lost, or about to be: its PVC is being deleted. Only
@@ -135,14 +130,14 @@ pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
         .iter()
         .filter(|(_, e)| e.retired && !e.removed);
     for (n, entry) in leaves {
-        let seen = seen(facts, *n);
+        let seen = facts.member(*n);
         let disk = entry.disk.is_some() && seen.disk.uid() == entry.disk.as_ref();
         if disk && record.took_part(*n) && seen.set == Object::Absent {
             return Some(Step::ApplySet(*n));
         }
     }
     for (n, entry) in record.kept() {
-        let seen = seen(facts, n);
+        let seen = facts.member(n);
         match (&entry.disk, &seen.disk) {
             (None, Object::Absent) => return Some(Step::CreateDisk(n)),
             (None, Object::Present(uid)) => return Some(Step::RecordDisk(n, uid.clone())),
@@ -202,7 +197,7 @@ pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
         return Some(Step::DeleteSet(n, uid.clone()));
     }
     for (n, entry) in record.members.iter().filter(|(_, e)| e.removed) {
-        let seen = seen(facts, *n);
+        let seen = facts.member(*n);
         if let (Object::Present(uid), false) = (&seen.disk, seen.disk_marked) {
             return Some(Step::MarkDisk(*n, uid.clone()));
         }
@@ -258,7 +253,7 @@ pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
     }
     let mut older = record
         .kept()
-        .filter(|(n, _)| seen(facts, *n).runs != Template::Current);
+        .filter(|(n, _)| facts.member(*n).runs != Template::Current);
     older
         .next()
         .map_or(Step::Done, |(n, _)| Step::Wait(Reason::UpdatePending(n)))

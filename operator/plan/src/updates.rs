@@ -1,10 +1,7 @@
 //! What changes members that serve: sleep, another template, a larger disk, a move. One member at a
 //! time, and a pod goes only while every other voter is up and has caught up (rule S8).
 
-use crate::{
-    Facts, Fit, Number, Object, Pod, Reason, Record, Seen, Step, Template, members::seen,
-    votes::Votes,
-};
+use crate::{Facts, Fit, Number, Object, Pod, Reason, Record, Seen, Step, Template, votes::Votes};
 
 /// Sends every member to sleep, or wakes them all; the leader goes to sleep last.
 pub(crate) fn sleep(facts: &Facts, record: &Record) -> Option<Step> {
@@ -14,7 +11,7 @@ pub(crate) fn sleep(facts: &Facts, record: &Record) -> Option<Step> {
     let leader = facts.leader().map(|(n, _)| n);
     let members = record.members.iter().filter(|(_, e)| !e.removed);
     let changes = members.map(|(n, _)| *n).filter(|n| {
-        let seen = seen(facts, *n);
+        let seen = facts.member(*n);
         matches!(seen.set, Object::Present(_)) && seen.asleep != facts.spec.hibernated
     });
     let next = changes.max_by_key(|n| (Some(*n) != leader, std::cmp::Reverse(*n)));
@@ -28,7 +25,7 @@ pub(crate) fn sleep(facts: &Facts, record: &Record) -> Option<Step> {
 /// A pod that runs from an outdated template and does not answer: the new one may, and no other voter
 /// must be down for it.
 pub(crate) fn renew_broken(facts: &Facts, record: &Record, n: Number) -> Option<Step> {
-    let seen = seen(facts, n);
+    let seen = facts.member(n);
     if facts.node(n).is_some() || seen.runs != Template::Outdated {
         return None;
     }
@@ -61,12 +58,12 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
 impl Votes<'_> {
     fn kept(&self) -> impl Iterator<Item = (Number, Seen)> {
         let kept = self.record.kept();
-        kept.map(|(n, _)| (n, seen(self.facts, n)))
+        kept.map(|(n, _)| (n, self.facts.member(n)))
     }
 
     /// Leadership leaves a node that is about to be drained, before the pod must.
     fn leave_cordoned(&self) -> Option<Step> {
-        let cordoned = |n| seen(self.facts, n).cordoned;
+        let cordoned = |n| self.facts.member(n).cordoned;
         let successor = self.successor()?;
         (cordoned(self.leader) && !cordoned(successor)).then_some(Step::Transfer(successor))
     }

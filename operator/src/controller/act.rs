@@ -82,7 +82,7 @@ pub async fn act(
         Step::Assign(n, role) => {
             let (id, text) = (
                 acting.id(*n)?,
-                format!("{} is {} now", name(n), role_name(*role)),
+                format!("{} is {} now", name(n), role.name()),
             );
             let change = Change::Assign {
                 id,
@@ -355,14 +355,5 @@ fn wire(role: Role) -> WireRole {
         Role::Voter => WireRole::Voter,
         Role::Standby => WireRole::Standby,
         Role::Spare => WireRole::Spare,
-    }
-}
-
-/// A role's name in the status.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Voter => "voter",
-        Role::Standby => "standby",
-        Role::Spare => "spare",
     }
 }

@@ -9,7 +9,6 @@ use operator_api::{
 use operator_plan::{Facts, Record, Role, Template, lost_disks};
 
 use super::{
-    act::role_name,
     observe::{Member, Observed},
     verdict::{State, Verdict},
 };
@@ -170,7 +169,7 @@ fn member(
         .and_then(|m| m.since.clone());
     MemberStatus {
         id: id.to_string(),
-        role: role.map(|r| role_name(r).to_owned()),
+        role: role.map(|r| r.name().to_owned()),
         address: wanted.names.address(n),
         ready,
         reason,
