@@ -23,6 +23,7 @@ use dqlite_e2e::{
 };
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::{Api, ResourceExt};
+use operator_api::DqliteCluster;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -476,6 +477,13 @@ async fn each_node_is_drained_in_turn_under_a_writer() {
     for node in nodes_of(&world).await {
         world.ready().await;
         writer.take_gap();
+        // A node that is only cordoned loses the leadership, with nobody evicted.
+        world.kubectl(&["cordon", &node]).await;
+        let elsewhere = async |_: &DqliteCluster| {
+            let leader = world.pod(&format!("{}-0", world.leader().await)).await;
+            (leader.spec?.node_name? != node).then_some(())
+        };
+        world.until("leadership elsewhere", READY, elsewhere).await;
         let namespace = format!("--pod-selector={}", world.names.selector());
         let drain = [
             "drain",

@@ -314,11 +314,10 @@ async fn an_object_that_is_applied_again_finds_its_data() {
         world.apply(json!({"members": members})).await.unwrap();
         let status = world.ready().await;
         assert_eq!(status.cluster.unwrap().id, id, "the same cluster");
-    }
-    for front in world.fronts().await {
-        dqlite_e2e::ledger::check(&front, std::slice::from_ref(&tally))
-            .await
-            .unwrap();
+        for front in world.fronts().await {
+            let rows = std::slice::from_ref(&tally);
+            dqlite_e2e::ledger::check(&front, rows).await.unwrap();
+        }
     }
     // A majority missing.
     let left = names(&world).await;
@@ -376,7 +375,8 @@ async fn a_cluster_hibernates_and_wakes() {
     let before = world.ready().await;
     world.apply(json!({"hibernated": true})).await.unwrap();
     world.reason("Hibernated").await;
-    world.pods_ready(0).await;
+    let none = async |_: &DqliteCluster| world.pods().await.is_empty().then_some(());
+    world.until("no pod", READY, none).await;
     let claims = world.api::<PersistentVolumeClaim>();
     for member in &before.member_list {
         assert!(claims.get_opt(&member.name).await.unwrap().is_some());

@@ -35,7 +35,9 @@ impl Progress {
             // Entries that an old leader sent may be replaced.
             known.last = known.commit;
             // What was answered to another leadership says nothing of this one.
-            known.peers.values_mut().for_each(|peer| peer.last = 0);
+            for peer in known.peers.values_mut() {
+                (peer.last, peer.heard) = (0, Instant::now());
+            }
         }
         let peer = known.peers.entry(from).or_insert(Peer {
             last: 0,
@@ -47,7 +49,8 @@ impl Progress {
                 known.commit = known.commit.max(commit);
                 known.last = known.last.max(last);
             }
-            Body::Appended { last, .. } => peer.last = last,
+            // What was rejected is a tail of its own, not of the leader's log.
+            Body::Appended { last, rejected } => peer.last = if rejected { 0 } else { last },
             Body::Snapshot { last } => {
                 known.commit = known.commit.max(last);
                 known.last = known.last.max(last);

@@ -30,7 +30,8 @@ pub struct Changes(Mutex<HashMap<String, Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    running: bool,
+    /// Which of ours is under way, and at which leader.
+    running: Option<(u64, u64)>,
     doubt: Option<Doubt>,
 }
 
@@ -63,10 +64,10 @@ impl Doubt {
 impl Changes {
     /// What `decide` is to know.
     pub fn state(&self, cluster: &str) -> State {
-        self.with(cluster, |known| match &known.doubt {
-            _ if known.running => State::Running,
-            Some(doubt) => doubt.state(),
-            None => State::Settled,
+        self.with(cluster, |known| match (known.running, &known.doubt) {
+            (Some((_, leader)), _) => State::Running(leader),
+            (None, Some(doubt)) => doubt.state(),
+            (None, None) => State::Settled,
         })
     }
 
@@ -74,9 +75,10 @@ impl Changes {
     pub async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         cluster: &str,
+        leader: u64,
         change: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Option<Result<T, Error>> {
-        let running = Running::begin(self, cluster);
+        let running = Running::begin(self, cluster, leader);
         let task = tokio::spawn(async move {
             let result = change.await;
             running.ended(result.as_ref().err());
@@ -108,7 +110,7 @@ impl Changes {
     fn with<R>(&self, cluster: &str, look: impl FnOnce(&mut Known) -> R) -> R {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = look(all.entry(cluster.to_owned()).or_default());
-        all.retain(|_, known| known.running || known.doubt.is_some());
+        all.retain(|_, known| known.running.is_some() || known.doubt.is_some());
         seen
     }
 }
@@ -117,14 +119,17 @@ impl Changes {
 struct Running {
     changes: Arc<Changes>,
     cluster: String,
+    token: u64,
 }
 
 impl Running {
-    fn begin(changes: &Arc<Changes>, cluster: &str) -> Self {
-        changes.with(cluster, |known| known.running = true);
+    fn begin(changes: &Arc<Changes>, cluster: &str, leader: u64) -> Self {
+        let token = rand::random();
+        changes.with(cluster, |known| known.running = Some((token, leader)));
         Self {
             changes: Arc::clone(changes),
             cluster: cluster.to_owned(),
+            token,
         }
     }
 
@@ -152,8 +157,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.changes
-            .with(&self.cluster, |known| known.running = false);
+        // Another may run by now, at another leader.
+        self.changes.with(&self.cluster, |known| {
+            known.running = known.running.filter(|(token, _)| *token != self.token);
+        });
     }
 }
 
@@ -169,7 +176,9 @@ mod tests {
     }
 
     async fn fail(changes: &Arc<Changes>) {
-        let failed = changes.run::<()>("c", async { Err(in_progress()) }).await;
+        let failed = changes
+            .run::<()>("c", 7, async { Err(in_progress()) })
+            .await;
         assert!(failed.is_some_and(|r| r.is_err()));
     }
 
@@ -180,8 +189,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(50)).await;
             Ok(())
         };
-        assert!(changes.run("c", slow).await.is_none());
-        assert_eq!(changes.state("c"), State::Running);
+        assert!(changes.run("c", 7, slow).await.is_none());
+        assert_eq!(changes.state("c"), State::Running(7));
         assert_eq!(changes.state("another"), State::Settled);
         tokio::time::sleep(Duration::from_secs(50)).await;
         assert_eq!(changes.state("c"), State::Settled);
@@ -211,7 +220,7 @@ mod tests {
         assert_eq!(changes.state("c"), State::Settled, "tried now and then");
         fail(&changes).await;
         assert_eq!(changes.state("c"), State::Hangs(Remedy::Person));
-        assert!(changes.run("c", async { Ok(()) }).await.is_some());
+        assert!(changes.run("c", 7, async { Ok(()) }).await.is_some());
         assert_eq!(
             changes.state("c"),
             State::Settled,
@@ -241,7 +250,9 @@ mod tests {
             code: 19,
             message: "refused: no voter would be left".into(),
         };
-        let _ = changes.run::<()>("c", async move { Err(refused()) }).await;
+        let _ = changes
+            .run::<()>("c", 7, async move { Err(refused()) })
+            .await;
         tokio::time::sleep(PATIENCE * 2).await;
         assert_eq!(changes.state("c"), State::Settled);
     }

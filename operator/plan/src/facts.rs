@@ -30,8 +30,8 @@ pub enum Change {
     /// It was answered, or has failed so lately that it is worth a repetition.
     #[default]
     Settled,
-    /// Ours, under way. A promotion takes as long as the member needs to catch up.
-    Running,
+    /// Ours, under way at this leader. A promotion takes as long as the member needs to catch up.
+    Running(RaftId),
     /// It is in doubt, or "in progress" with none of ours running, for longer than any change takes.
     Hangs(Remedy),
 }

@@ -2,7 +2,7 @@
 //! told to open. Nobody can have written anything before the last of these.
 
 use crate::{
-    Facts, Intent, NodePhase, Reason, Record, Step,
+    Facts, Fit, Intent, NodePhase, Reason, Record, Step,
     members::{self, disk_is_lost, is_lost},
 };
 
@@ -25,7 +25,10 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
     }
     // The intent may name another member only when its very disk exists no more.
     // Nothing is founded on one that is being deleted.
-    let useless = |n| disk_is_lost(facts, record, n) || members::is_condemned(facts, n);
+    let useless = |n| {
+        let misfit = facts.member(n).fit == Fit::Misfit && facts.node(n).is_none();
+        disk_is_lost(facts, record, n) || members::is_condemned(facts, n) || misfit
+    };
     if let Some((n, _)) = record.kept().find(|(n, _)| useless(*n)) {
         return Some(Step::Retire(n));
     }

@@ -1,8 +1,8 @@
 //! Who is wanted, who is lost, who leaves; and the objects of each.
 
 use crate::{
-    Entry, Facts, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step, Template,
-    updates, votes::Votes,
+    Entry, Facts, Fit, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step,
+    Template, updates, votes::Votes,
 };
 
 /// Something stands in the way that is not ours to move.
@@ -95,7 +95,9 @@ pub(crate) fn size(facts: &Facts, record: &Record) -> Option<Step> {
     let Spec { members, .. } = facts.spec;
     let kept: Vec<_> = record.kept().collect();
     if kept.len() < members as usize {
-        return Some(Step::NewMember);
+        let mut kept = kept.iter().map(|(n, _)| *n);
+        let small = kept.find(|n| facts.member(*n).fit == Fit::TooSmall);
+        return Some(small.map_or(Step::NewMember, |n| Step::Stalled(Reason::DiskTooSmall(n))));
     }
     if kept.len() == members as usize {
         return None;
@@ -132,8 +134,14 @@ pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
     for (n, entry) in leaves {
         let seen = facts.member(*n);
         let disk = entry.disk.is_some() && seen.disk.uid() == entry.disk.as_ref();
-        if disk && record.took_part(*n) && seen.set == Object::Absent {
+        if !disk || !record.took_part(*n) {
+            continue;
+        }
+        if seen.set == Object::Absent {
             return Some(Step::ApplySet(*n));
+        }
+        if let Some(step) = renewed(facts, record, *n, seen) {
+            return Some(step);
         }
     }
     for (n, entry) in record.kept() {
@@ -149,19 +157,25 @@ pub(crate) fn objects(facts: &Facts, record: &Record) -> Option<Step> {
         if seen.set == Object::Absent {
             return Some(Step::ApplySet(n));
         }
-        if let Some(step) = updates::renew_broken(facts, record, n) {
+        if let Some(step) = renewed(facts, record, n, seen) {
             return Some(step);
-        }
-        match seen.pod {
-            Pod::Stuck(uid) => return Some(Step::DeletePod(n, uid)),
-            Pod::Absent | Pod::Unstarted if seen.template != Template::Current => {
-                return Some(Step::ApplySet(n));
-            }
-            // What runs keeps its template, and so does its StatefulSet, until its turn comes.
-            _ => {}
         }
     }
     None
+}
+
+/// A new template for what does not run. What runs keeps its template, and so does its StatefulSet,
+/// until its turn comes; so does one that took part and is down for another reason: what it ran from
+/// was good.
+fn renewed(facts: &Facts, record: &Record, n: Number, seen: Seen) -> Option<Step> {
+    let fresh = !record.took_part(n);
+    match seen.pod {
+        Pod::Stuck(uid) => Some(Step::DeletePod(n, uid)),
+        Pod::Absent | Pod::Unstarted if fresh && seen.template != Template::Current => {
+            Some(Step::ApplySet(n))
+        }
+        _ => updates::renew_broken(facts, record, n),
+    }
 }
 
 /// Brings members that stay into the cluster: told to join → added as spare → standby.

@@ -12,7 +12,11 @@ const STANDBYS: usize = 3;
 pub(crate) fn change_under_way(facts: &Facts, record: &Record) -> Option<Step> {
     match facts.change {
         Change::Settled => None,
-        Change::Running => Some(Step::Wait(Reason::ChangeRunning)),
+        // It ends with the leadership, whether its answer comes or not.
+        Change::Running(at) => {
+            let votes = Votes::of(facts, record)?;
+            (votes.id(votes.leader) == at).then_some(Step::Wait(Reason::ChangeRunning))
+        }
         Change::Hangs(remedy) => Votes::of(facts, record)?.help(remedy),
     }
 }

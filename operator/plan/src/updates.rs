@@ -1,7 +1,9 @@
 //! What changes members that serve: sleep, another template, a larger disk, a move. One member at a
 //! time, and a pod goes only while every other voter is up and has caught up (rule S8).
 
-use crate::{Facts, Fit, Number, Object, Pod, Reason, Record, Seen, Step, Template, votes::Votes};
+use crate::{
+    Facts, Fit, Number, Object, Pod, Reason, Record, Seen, Step, Template, members, votes::Votes,
+};
 
 /// Sends every member to sleep, or wakes them all; the leader goes to sleep last.
 pub(crate) fn sleep(facts: &Facts, record: &Record) -> Option<Step> {
@@ -19,7 +21,8 @@ pub(crate) fn sleep(facts: &Facts, record: &Record) -> Option<Step> {
         .spec
         .hibernated
         .then_some(Step::Wait(Reason::Hibernated));
-    next.map(Step::ApplySet).or(rests)
+    let clean = || members::clean_up(facts, record).filter(|_| facts.spec.hibernated);
+    next.map(Step::ApplySet).or_else(clean).or(rests)
 }
 
 /// A pod that runs from an outdated template and does not answer: the new one may, and no other voter
@@ -65,7 +68,13 @@ impl Votes<'_> {
     fn leave_cordoned(&self) -> Option<Step> {
         let cordoned = |n| self.facts.member(n).cordoned;
         let successor = self.successor()?;
-        (cordoned(self.leader) && !cordoned(successor)).then_some(Step::Transfer(successor))
+        // One that is to be updated would have to give the leadership back at once.
+        let stays = !cordoned(successor) && self.facts.member(successor).runs != Template::Outdated;
+        (cordoned(self.leader) && stays).then_some(Step::Transfer(successor))
+    }
+
+    fn is_ill(&self, n: Number) -> bool {
+        self.unwell().any(|m| m == n)
     }
 
     fn grow(&self) -> Option<Step> {
@@ -102,8 +111,8 @@ impl Votes<'_> {
             .filter(|(_, s)| s.unwanted || s.fit == Fit::Misfit);
         let next = moved
             .map(|(n, _)| n)
-            .min_by_key(|n| (*n == self.leader, *n))?;
-        let held = self.unwell().next().map(Reason::UpdateHeld);
+            .min_by_key(|n| (!self.is_ill(*n), *n == self.leader, *n))?;
+        let held = self.unwell().find(|m| *m != next).map(Reason::UpdateHeld);
         Some(held.map_or(Step::Retire(next), Step::Wait))
     }
 }

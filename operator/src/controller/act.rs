@@ -228,13 +228,18 @@ impl Acting<'_> {
             .disk
             .as_ref()
             .context("the member's disk is not recorded")?;
-        let set = objects::set(self.wanted, &memory.cluster, n, entry.id, disk);
+        let mut set = objects::set(self.wanted, &memory.cluster, n, entry.id, disk);
+        // There is nothing to put to sleep yet.
+        if let Some(spec) = set.spec.as_mut().filter(|_| !memory.record.founded) {
+            spec.replicas = Some(1);
+        }
         match self.member(n).ok().and_then(|m| m.set.as_ref()) {
             None => api::create(&self.ctx.client, &set).await?,
             // Whole, so that what the spec says no more goes; what others noted on it stays.
             Some(seen) => {
                 let mut next = seen.clone();
                 next.spec = set.spec;
+                next.metadata.owner_references = set.metadata.owner_references;
                 api::replace(&self.ctx.client, &next, seen).await?
             }
         };
@@ -317,7 +322,9 @@ impl Acting<'_> {
             }
             Ok(())
         };
-        let ended = self.ctx.changes.run(&self.wanted.uid, change).await;
+        let (n, _) = self.facts.leader().context("no member leads")?;
+        let changes = &self.ctx.changes;
+        let ended = changes.run(&self.wanted.uid, self.id(n)?, change).await;
         Ok(ended.transpose()?.is_some())
     }
 }

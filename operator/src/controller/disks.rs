@@ -1,5 +1,7 @@
 //! How a member's PVC compares with the spec.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
 use kube::Api;
 use kube_quantity::ParsedQuantity;
@@ -11,8 +13,8 @@ use crate::wanted::Wanted;
 /// A disk in use needs room for three snapshots and the log.
 const ROOM: u64 = 3;
 
-/// Pure; `grows` says whether the disk's class can make it larger.
-pub fn fit(wanted: &Wanted, member: &Member, grows: bool) -> Fit {
+/// Pure; `growing` are the classes that can make a disk larger.
+pub fn fit(wanted: &Wanted, member: &Member, growing: &BTreeSet<String>) -> Fit {
     let Some(disk) = &member.disk else {
         return Fit::Fits;
     };
@@ -20,6 +22,7 @@ pub fn fit(wanted: &Wanted, member: &Member, grows: bool) -> Fit {
     let (Some(has), Some(wants)) = (asked(disk), bytes(&storage.size)) else {
         return Fit::Fits;
     };
+    let grows = class(disk).is_some_and(|class| growing.contains(class));
     let moves = storage.class_name.is_some() && storage.class_name.as_deref() != class(disk);
     let used = member.node.as_ref().map_or(0, |node| node.used_bytes);
     if (wants < has || moves) && wants < used * ROOM {
@@ -33,27 +36,30 @@ pub fn fit(wanted: &Wanted, member: &Member, grows: bool) -> Fit {
     }
 }
 
-/// Whether a disk's class can make it larger. Asked only about a disk that should be larger; where the
-/// operator may not read classes, none can.
-pub async fn grows(client: &kube::Client, wanted: &Wanted, observed: &Observed) -> bool {
+/// The classes that can make the disks larger which should be. Where the operator may not read classes,
+/// none can.
+pub async fn growing(
+    client: &kube::Client,
+    wanted: &Wanted,
+    observed: &Observed,
+) -> BTreeSet<String> {
     let wants = bytes(&wanted.spec.storage.size);
     let record = observed.record.as_ref().map(|(_, memory)| &memory.record);
     let stays = |n: &u32| record.is_some_and(|r| r.members.get(n).is_some_and(|e| !e.removed));
-    let mut disks = observed
-        .members
-        .iter()
-        .filter(|(n, _)| stays(n))
-        .filter_map(|(_, m)| m.disk.as_ref());
-    let Some(small) = disks.find(|disk| asked(disk) < wants) else {
-        return false;
-    };
-    let Some(class) = class(small) else {
-        return false;
-    };
+    let members = observed.members.iter().filter(|(n, _)| stays(n));
+    let disks = members.filter_map(|(_, m)| m.disk.as_ref());
+    let small = disks.filter(|disk| asked(disk) < wants);
+    let named: BTreeSet<&str> = small.filter_map(class).collect();
     let classes: Api<StorageClass> = Api::all(client.clone());
-    let class = classes.get_opt(class).await;
-    let class = class.inspect_err(|e| tracing::warn!("cannot read the storage class: {e}"));
-    class.ok().flatten().and_then(|c| c.allow_volume_expansion) == Some(true)
+    let mut growing = BTreeSet::new();
+    for name in named {
+        let class = classes.get_opt(name).await;
+        let class = class.inspect_err(|e| tracing::warn!("cannot read the storage class: {e}"));
+        if class.ok().flatten().and_then(|c| c.allow_volume_expansion) == Some(true) {
+            growing.insert(name.to_owned());
+        }
+    }
+    growing
 }
 
 fn class(disk: &PersistentVolumeClaim) -> Option<&str> {
@@ -98,7 +104,12 @@ mod tests {
             node: Some(node),
             ..Member::default()
         };
-        fit(&Wanted::check(&object, "node:1").unwrap(), &member, grows)
+        let growing = grows.then(|| "local".to_owned()).into_iter().collect();
+        fit(
+            &Wanted::check(&object, "node:1").unwrap(),
+            &member,
+            &growing,
+        )
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn seen(
         unwanted: told(MOVE_ANNOTATION),
         disk: object(member.disk.as_ref().map(|d| &d.metadata)),
         disk_marked: member.disk.as_ref().is_some_and(|d| marked(&d.metadata)),
-        fit: disks::fit(wanted, member, observed.disks_grow),
+        fit: disks::fit(wanted, member, &observed.growing),
         pod: pod(member.pod.as_ref(), set),
         // What runs was made from the pod's template; that of its StatefulSet may be newer.
         runs: compared(

@@ -2,7 +2,7 @@
 //!
 //! Everything is read anew, not from a cache: a pass may end in something that cannot be undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use k8s_openapi::api::{
@@ -28,8 +28,8 @@ pub struct Observed {
     pub foreign: Option<(&'static str, String)>,
     pub token: Option<String>,
     pub members: BTreeMap<u32, Member>,
-    /// Disks that should be larger can be.
-    pub disks_grow: bool,
+    /// Storage classes that can make a disk larger, of those that are to.
+    pub growing: BTreeSet<String>,
 }
 
 /// What was found of one member.
@@ -112,7 +112,7 @@ pub async fn observe(ctx: &Context, wanted: &Wanted) -> anyhow::Result<Observed>
     }
     observed.members.remove(&0);
     find_foreign(&mut observed, &sets, &disks, wanted).await?;
-    observed.disks_grow = disks::grows(client, wanted, &observed).await;
+    observed.growing = disks::growing(client, wanted, &observed).await;
     ask_nodes(ctx, &mut observed).await;
     Ok(observed)
 }

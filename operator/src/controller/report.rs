@@ -67,8 +67,8 @@ pub fn status(
         (_, older) if !older.is_empty() => Some((
             reason::OPERATOR_CHANGED,
             format!(
-                "made by another version of the operator, which restarts nothing: {older}. A pod that is \
-                 deleted comes back as this version makes it, with image {}",
+                "made by another version of the operator, which restarts nothing: {older}. The next change \
+                 of the spec that replaces pods brings this version's, with image {}",
                 wanted.image
             ),
         )),

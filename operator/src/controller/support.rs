@@ -89,6 +89,15 @@ async fn keep_or_own(ctx: &Context, wanted: &Wanted, observed: &Observed) -> any
             api::own(&ctx.client, disk, &owners).await?;
         }
     }
+    // A set that lost its owner would outlive the object.
+    for set in observed.members.values().filter_map(|m| m.set.as_ref()) {
+        let meta = &set.metadata;
+        let orphan = meta.owner_references.as_ref().is_none_or(Vec::is_empty);
+        if orphan && meta.deletion_timestamp.is_none() && objects::is_labelled(meta, &wanted.names)
+        {
+            api::own(&ctx.client, set, &[objects::owner(wanted)]).await?;
+        }
+    }
     if let Some((record, _)) = &observed.record
         && differs(&record.metadata)
     {

@@ -45,7 +45,8 @@ pub fn owners_of_kept(wanted: &Wanted) -> Vec<OwnerReference> {
     }
 }
 
-fn owner(wanted: &Wanted) -> OwnerReference {
+/// The DqliteCluster, as owner of what goes with it.
+pub fn owner(wanted: &Wanted) -> OwnerReference {
     OwnerReference {
         api_version: "dqlite.io/v1alpha1".into(),
         kind: "DqliteCluster".into(),

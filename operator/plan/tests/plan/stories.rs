@@ -232,6 +232,7 @@ fn what_runs_keeps_its_template_and_what_never_ran_takes_the_new_one() {
     assert_eq!(world.log.len(), before + 1, "nothing is touched");
     let member = world.members.get_mut(&3).unwrap();
     (member.up, member.pod_seen) = (false, Some(Pod::Unstarted));
+    (member.template, member.runs) = (Template::Outdated, Template::Outdated);
     world.step();
     assert_eq!(world.log.last(), Some(&Step::ApplySet(3)));
     world.members.get_mut(&3).unwrap().pod_seen = Some(Pod::Stuck("pod-3".into()));
@@ -296,7 +297,7 @@ fn a_change_that_hangs_is_helped_on_and_then_shown() {
         world.log.pop().unwrap()
     };
     assert_eq!(
-        next(&world, Change::Running),
+        next(&world, Change::Running(world.id(1))),
         Step::Wait(Reason::ChangeRunning)
     );
     assert_eq!(

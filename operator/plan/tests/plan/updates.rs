@@ -1,6 +1,6 @@
 //! Stories of what changes members that serve.
 
-use operator_plan::{Fit, NodePhase, Reason, Role, Step, Template};
+use operator_plan::{Fit, NodePhase, Pod, Reason, Role, Step, Template};
 
 use crate::world::{World, position, ready};
 
@@ -218,4 +218,69 @@ fn an_object_that_is_applied_again_finds_its_members() {
     let mut world = applied_again(3, &[1, 3]);
     assert_eq!(world.run(), Step::Stalled(Reason::QuorumLost(vec![1, 3])));
     assert_eq!(world.members[&2].phase, Some(NodePhase::Seeded));
+}
+
+/// A held update must not spread to a member whose pod goes for another reason.
+#[test]
+fn one_that_dies_while_an_update_is_held_brings_back_what_it_ran() {
+    let mut world = ready(3);
+    outdate(&mut world);
+    for member in world.members.values_mut() {
+        member.broken = true;
+    }
+    assert_eq!(world.run(), Step::Wait(Reason::VoterDown(2)));
+    for pod in [Pod::Absent, Pod::Unstarted] {
+        let member = world.members.get_mut(&3).unwrap();
+        (member.up, member.pod_seen) = (false, Some(pod));
+        world.run();
+        let kept = world.members[&3].template;
+        assert_eq!(kept, Template::Outdated, "nothing was applied");
+    }
+}
+
+/// A voter that is to leave is mended like any other: the others need its vote.
+#[test]
+fn a_broken_voter_that_is_to_leave_is_mended() {
+    let mut world = ready(3);
+    outdate(&mut world);
+    for member in world.members.values_mut() {
+        member.broken = true;
+    }
+    world.run();
+    world.resize(1);
+    assert_eq!(world.run(), Step::Wait(Reason::VoterDown(2)));
+    for (n, member) in &mut world.members {
+        let old = if *n == 2 {
+            Template::Outdated
+        } else {
+            Template::Current
+        };
+        (member.broken, member.template, member.runs) = (false, old, old);
+    }
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.voters().len(), 1);
+}
+
+#[test]
+fn leadership_does_not_go_to_and_fro_between_a_drain_and_an_update() {
+    let mut world = ready(3);
+    outdate(&mut world);
+    for n in [2, 3] {
+        let member = world.members.get_mut(&n).unwrap();
+        (member.template, member.runs) = (Template::Current, Template::Current);
+        member.cordoned = true;
+    }
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.leader, Some(world.id(1)));
+    let transfers = world.log.iter().filter(|s| matches!(s, Step::Transfer(_)));
+    assert_eq!(transfers.count(), 2);
+}
+
+#[test]
+fn a_sick_member_without_a_vote_can_be_moved() {
+    let mut world = ready(4);
+    let member = world.members.get_mut(&4).unwrap();
+    (member.up, member.unwanted) = (false, true);
+    assert_eq!(world.run(), Step::Done);
+    assert!(!world.members.contains_key(&4));
 }
