@@ -477,13 +477,6 @@ async fn each_node_is_drained_in_turn_under_a_writer() {
     for node in nodes_of(&world).await {
         world.ready().await;
         writer.take_gap();
-        // A node that is only cordoned loses the leadership, with nobody evicted.
-        world.kubectl(&["cordon", &node]).await;
-        let elsewhere = async |_: &DqliteCluster| {
-            let leader = world.pod(&format!("{}-0", world.leader().await)).await;
-            (leader.spec?.node_name? != node).then_some(())
-        };
-        world.until("leadership elsewhere", READY, elsewhere).await;
         let namespace = format!("--pod-selector={}", world.names.selector());
         let drain = [
             "drain",
@@ -509,6 +502,26 @@ async fn each_node_is_drained_in_turn_under_a_writer() {
         longest.as_secs_f64()
     );
     world.finish(&[tally], note).await;
+}
+
+/// Leadership leaves a node that takes no new pods, before anybody is evicted.
+#[tokio::test]
+async fn a_cordoned_node_loses_the_leadership() {
+    let test = "a_cordoned_node_loses_the_leadership";
+    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
+        return;
+    };
+    let node_of_the_leader = async || {
+        let leader = world.pod(&format!("{}-0", world.leader().await)).await;
+        leader.spec.unwrap().node_name.unwrap()
+    };
+    let node = node_of_the_leader().await;
+    world.kubectl(&["cordon", &node]).await;
+    let elsewhere = async |_: &DqliteCluster| (node_of_the_leader().await != node).then_some(());
+    world.until("leadership elsewhere", READY, elsewhere).await;
+    world.kubectl(&["uncordon", &node]).await;
+    world.ready().await;
+    world.note("").await;
 }
 
 /// Another version of the operator, with other node images: nothing restarts.

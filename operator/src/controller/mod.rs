@@ -177,7 +177,8 @@ fn again(step: &Step) -> Again {
         Step::Wait(Reason::UpdatePending(_) | Reason::Hibernated)
         | Step::Done
         | Step::Stalled(_) => Again::Later,
-        Step::Wait(_) => Again::Soon,
+        // The next look must see the new leader, or the old one is asked again.
+        Step::Wait(_) | Step::Transfer(_) => Again::Soon,
         _ => Again::Now,
     }
 }
