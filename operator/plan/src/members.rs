@@ -2,7 +2,8 @@
 
 use crate::{
     Entry, Facts, Fit, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step,
-    Template, updates, votes::Votes,
+    Template, updates,
+    votes::{Votes, serves},
 };
 
 /// Something stands in the way that is not ours to move.
@@ -247,7 +248,7 @@ pub(crate) fn rest(facts: &Facts, record: &Record) -> Step {
                 _ => Reason::MemberStarting(n),
             });
         };
-        if !matches!(node.phase, NodePhase::Seeded | NodePhase::Open) {
+        if !serves(node) {
             return Step::Wait(Reason::CatchingUp(n));
         }
     }

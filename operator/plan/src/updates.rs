@@ -89,7 +89,7 @@ impl Votes<'_> {
         let outdated = self.kept().filter(|(_, seen)| {
             seen.runs == Template::Outdated || seen.template == Template::Outdated
         });
-        let first = |n: &Number| (*n == self.leader, self.unwell().all(|m| m != *n), *n);
+        let first = |n: &Number| (*n == self.leader, !self.is_ill(*n), *n);
         let (n, seen) = outdated.min_by_key(|(n, _)| first(n))?;
         if let Some(other) = self.unwell().find(|m| *m != n) {
             return Some(Step::Wait(Reason::UpdateHeld(other)));

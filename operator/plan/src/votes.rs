@@ -55,12 +55,8 @@ impl<'a> Votes<'a> {
 
     /// It has the log, by its own account, and has no vote.
     pub(crate) fn is_seeded_standby(&self, n: Number) -> bool {
-        self.role(n) == Some(Role::Standby)
-            && !self.is_silent(n)
-            && self
-                .facts
-                .node(n)
-                .is_some_and(|node| matches!(node.phase, NodePhase::Seeded | NodePhase::Open))
+        let standby = self.role(n) == Some(Role::Standby) && !self.is_silent(n);
+        standby && self.facts.node(n).is_some_and(serves)
     }
 
     /// The leader gets no word from it, though it should replicate.

@@ -3,7 +3,7 @@
 use operator_plan::{Change, Fit, Remedy, Step, Template};
 use proptest::prelude::*;
 
-use crate::world::World;
+use crate::{updates::made_from, world::World};
 
 /// What may happen between two steps.
 #[derive(Clone, Debug)]
@@ -64,9 +64,7 @@ proptest! {
                     world.step();
                     world.change = Change::Settled;
                 }
-                Event::Outdate => for member in world.members.values_mut() {
-                    (member.template, member.runs) = (Template::Outdated, Template::Outdated);
-                },
+                Event::Outdate => made_from(&mut world, Template::Outdated),
                 Event::Sleep(sleep) => world.spec.hibernated = sleep,
                 Event::Misfit => for member in world.members.values_mut() { member.fit = Fit::Misfit },
                 Event::Move(i) => world.nth(i).unwanted = true,

@@ -2,7 +2,10 @@
 
 use operator_plan::{Change, NodePhase, Object, Pod, Reason, Remedy, Role, Step, Template};
 
-use crate::world::{World, position, ready};
+use crate::{
+    updates::made_from,
+    world::{World, position, ready},
+};
 
 #[test]
 fn a_cluster_is_founded_in_the_recorded_order() {
@@ -224,9 +227,7 @@ fn a_disk_that_is_being_deleted_is_replaced_while_it_still_serves() {
 #[test]
 fn what_runs_keeps_its_template_and_what_never_ran_takes_the_new_one() {
     let mut world = ready(3);
-    for member in world.members.values_mut() {
-        (member.template, member.runs) = (Template::Older, Template::Older);
-    }
+    made_from(&mut world, Template::Older);
     let before = world.log.len();
     assert_eq!(world.run(), Step::Wait(Reason::UpdatePending(1)));
     assert_eq!(world.log.len(), before + 1, "nothing is touched");

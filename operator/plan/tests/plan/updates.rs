@@ -4,11 +4,34 @@ use operator_plan::{Fit, NodePhase, Pod, Reason, Role, Step, Template};
 
 use crate::world::{World, position, ready};
 
+/// Every member was made from, and runs from, such a template.
+pub fn made_from(world: &mut World, template: Template) {
+    for member in world.members.values_mut() {
+        (member.template, member.runs) = (template, template);
+    }
+}
+
 /// The spec's template changes.
 fn outdate(world: &mut World) {
+    made_from(world, Template::Outdated);
+}
+
+/// The spec's template changes to one from which nothing answers.
+fn outdate_badly(world: &mut World) {
+    outdate(world);
     for member in world.members.values_mut() {
-        (member.template, member.runs) = (Template::Outdated, Template::Outdated);
+        member.broken = true;
     }
+}
+
+/// The spec is put back: only member 2 was made from the bad template.
+fn put_back(world: &mut World) {
+    made_from(world, Template::Current);
+    for member in world.members.values_mut() {
+        member.broken = false;
+    }
+    let tried = world.members.get_mut(&2).unwrap();
+    (tried.template, tried.runs) = (Template::Outdated, Template::Outdated);
 }
 
 fn pods_deleted(world: &World) -> Vec<u32> {
@@ -37,21 +60,10 @@ fn a_template_is_rolled_one_by_one_and_the_leader_last_after_a_transfer() {
 #[test]
 fn one_that_does_not_come_back_stops_the_roll_and_the_spec_put_back_mends_it() {
     let mut world = ready(3);
-    outdate(&mut world);
-    for member in world.members.values_mut() {
-        member.broken = true;
-    }
+    outdate_badly(&mut world);
     assert_eq!(world.run(), Step::Wait(Reason::VoterDown(2)));
     assert_eq!(pods_deleted(&world), [2]);
-    // Back to what members 1 and 3 still run from.
-    for (n, member) in &mut world.members {
-        let old = if *n == 2 {
-            Template::Outdated
-        } else {
-            Template::Current
-        };
-        (member.broken, member.template, member.runs) = (false, old, old);
-    }
+    put_back(&mut world);
     assert_eq!(world.run(), Step::Done);
     assert_eq!(pods_deleted(&world), [2, 2]);
 }
@@ -80,9 +92,7 @@ fn nothing_goes_down_while_a_voter_lacks_entries() {
 #[test]
 fn another_version_of_the_operator_restarts_nothing() {
     let mut world = ready(3);
-    for member in world.members.values_mut() {
-        (member.template, member.runs) = (Template::Older, Template::Older);
-    }
+    made_from(&mut world, Template::Older);
     let before = world.log.len();
     assert_eq!(world.run(), Step::Wait(Reason::UpdatePending(1)));
     assert_eq!(world.log.len(), before + 1);
@@ -224,10 +234,7 @@ fn an_object_that_is_applied_again_finds_its_members() {
 #[test]
 fn one_that_dies_while_an_update_is_held_brings_back_what_it_ran() {
     let mut world = ready(3);
-    outdate(&mut world);
-    for member in world.members.values_mut() {
-        member.broken = true;
-    }
+    outdate_badly(&mut world);
     assert_eq!(world.run(), Step::Wait(Reason::VoterDown(2)));
     for pod in [Pod::Absent, Pod::Unstarted] {
         let member = world.members.get_mut(&3).unwrap();
@@ -242,21 +249,11 @@ fn one_that_dies_while_an_update_is_held_brings_back_what_it_ran() {
 #[test]
 fn a_broken_voter_that_is_to_leave_is_mended() {
     let mut world = ready(3);
-    outdate(&mut world);
-    for member in world.members.values_mut() {
-        member.broken = true;
-    }
+    outdate_badly(&mut world);
     world.run();
     world.resize(1);
     assert_eq!(world.run(), Step::Wait(Reason::VoterDown(2)));
-    for (n, member) in &mut world.members {
-        let old = if *n == 2 {
-            Template::Outdated
-        } else {
-            Template::Current
-        };
-        (member.broken, member.template, member.runs) = (false, old, old);
-    }
+    put_back(&mut world);
     assert_eq!(world.run(), Step::Done);
     assert_eq!(world.voters().len(), 1);
 }
