@@ -6,18 +6,14 @@
 BIN=$("$ROOT/e2e/setup/tools.sh" --path)
 OUT=$(cache_dir system-images "$0" <(echo "$BIN"))
 
-from_scratch() { # OUT NAME FILE ENTRYPOINT...
-	local out=$1 name=$2 file=$3 work
-	shift 3
+from_scratch() { # OUT NAME FILE ENTRYPOINT
+	local out=$1 name=$2 file=$3 work program
+	program=$(basename "$file")
 	work=$(mktemp -d)
-	cp "$file" "$work/program"
-	{
-		echo 'FROM scratch'
-		echo 'COPY program /bin/'"$(basename "$file")"
-		echo 'ENV PATH=/bin'
-		[ "$(basename "$file")" != busybox ] || echo 'RUN ["/bin/busybox","--install","-s","/bin"]'
-		echo "ENTRYPOINT $*"
-	} >"$work/Dockerfile"
+	install -D "$file" "$work/root/bin/$program"
+	# Links made here: a RUN would need a container where there is no more than a file to place.
+	[ "$program" != busybox ] || busybox --list | grep -vx busybox | xargs -I{} ln -s busybox "$work/root/bin/{}"
+	printf '%s\n' 'FROM scratch' 'COPY root /' 'ENV PATH=/bin' "ENTRYPOINT $4" >"$work/Dockerfile"
 	buildah bud -q --isolation chroot -t "$name" "$work"
 	buildah push -q "$name" "docker-archive:$out/$(tr -c 'a-z0-9\n' - <<<"$name").tar:$name"
 	rm -rf "$work"
