@@ -9,8 +9,9 @@
 //! prober.rs     asks every pod all the time who leads and what the cluster is
 //! report.rs     one line of figures per test; what one needs to see why one failed
 //! ```
-//! Tests are in `tests/`: `clusters.rs` and `life.rs` side by side, `alone.rs` one at a time, since its
-//! tests stop the operator or nodes, or count requests.
+//! Tests are in `tests/`: those of `clusters.rs` run side by side, the others one at a time: `life.rs`
+//! (what becomes of a cluster over the years), `loss.rs` (of disks), `alone.rs` (stops the operator or
+//! nodes, or counts requests).
 
 #![allow(
     clippy::unwrap_used,

@@ -6,6 +6,7 @@
 //! member.rs       what it is told, the engine that it runs, its status
 //! watcher.rs      looks at engine and disk; ends the process when going on would do harm
 //! peers.rs        reaching other members, with the header that names who is meant
+//! whereabouts.rs  where members are that started lately
 //! progress.rs     how far Raft has come, by the headers that pass
 //! front/          port 9001: everything that reaches the engine comes through here
 //! leader_port.rs  port 9002: forwards to today's leader
@@ -28,6 +29,7 @@ mod shutdown;
 mod socket;
 mod volume;
 mod watcher;
+mod whereabouts;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -116,6 +118,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             .clone()
             .listen(listeners.1, Port::Leader, closing.clone()),
     );
+    tokio::spawn(whereabouts::greet_all(member.clone()));
     let admin = axum::serve(listeners.2, admin::router(member.clone()));
     let health = axum::serve(listeners.3, health::router(health));
 

@@ -65,7 +65,7 @@ impl Member {
             raft: node_api::Raft::default(),
         });
         let member = Arc::new(Self {
-            peers: Peers::new(settings.cluster.clone(), engine_seen),
+            peers: Peers::new(settings.cluster.clone(), settings.id, engine_seen),
             progress: Progress::default(),
             restart: CancellationToken::new(),
             status,

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     io,
+    net::IpAddr,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,25 +16,32 @@ use dqlite_client::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::watch, time::timeout};
 
-use crate::{engine_link, socket};
+use crate::{engine_link, socket, whereabouts::Whereabouts};
 
 /// The engine's threads wait for a connection, so it must not take longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// After this a member is not where it said; there is time left to ask for its name.
+const DIRECT: Duration = Duration::from_millis(300);
 
 /// Knows which raft id belongs to an address, and dials.
 #[derive(Debug)]
 pub struct Peers {
     cluster: String,
+    own: u64,
     engine: watch::Receiver<Option<String>>,
     ids: Mutex<HashMap<String, u64>>,
+    whereabouts: Whereabouts,
 }
 
 impl Peers {
-    pub fn new(cluster: String, engine: watch::Receiver<Option<String>>) -> Arc<Self> {
+    /// Of the member whose id is `own`.
+    pub fn new(cluster: String, own: u64, engine: watch::Receiver<Option<String>>) -> Arc<Self> {
         Arc::new(Self {
             cluster,
+            own,
             engine,
             ids: Mutex::default(),
+            whereabouts: Whereabouts::default(),
         })
     }
 
@@ -70,31 +78,93 @@ impl Peers {
             .ok_or_else(|| io::Error::other(format!("{address} is no member")))
     }
 
+    fn port_of(&self, id: u64) -> Option<u16> {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter()
+            .find(|(_, known)| **known == id)
+            .and_then(|(address, _)| port_of(address))
+    }
+
     fn header(&self, target: u64, caller: Caller) -> ProxyHeader {
         ProxyHeader {
             cluster: self.cluster.clone(),
             target,
             caller,
+            sender: None,
         }
     }
 
     /// A connection to a member's front, to ask it questions.
     pub async fn ask(&self, address: &str, id: u64) -> Result<Connection, dqlite_client::Error> {
+        let header = self.header(id, Caller::Member);
+        self.ask_as(header, self.connect(address, id)).await
+    }
+
+    /// Tells a member that this one is where it calls from.
+    pub async fn greet(&self, address: &str, id: u64) -> Result<(), dqlite_client::Error> {
+        let header = ProxyHeader {
+            sender: Some(self.own),
+            ..self.header(id, Caller::Member)
+        };
+        let connection = self.ask_as(header, self.connect(address, id)).await?;
+        connection.leader().await.map(|_| ())
+    }
+
+    /// A caller says that it is the member `id`. That is so if it answers there when called back.
+    pub async fn greeted(&self, id: u64, from: IpAddr) {
+        let Some(port) = self.port_of(id) else { return };
+        let header = self.header(id, Caller::Member);
+        let there = TcpStream::connect((from, port));
+        if let Ok(connection) = self.ask_as(header, there).await
+            && connection.leader().await.is_ok()
+        {
+            tracing::info!(id, %from, "a member is found here now");
+            self.whereabouts.note(id, from);
+        }
+    }
+
+    async fn ask_as(
+        &self,
+        header: ProxyHeader,
+        connecting: impl Future<Output = io::Result<TcpStream>>,
+    ) -> Result<Connection, dqlite_client::Error> {
+        let target = header.target;
+        let stream = async {
+            let stream = timeout(CONNECT_TIMEOUT, connecting).await??;
+            socket::prepare(&stream)?;
+            Ok(stream)
+        };
+        let stream = stream
+            .await
+            .map_err(|source| dqlite_client::Error::Connect {
+                address: format!("member {target}"),
+                source,
+            })?;
         let options = Options {
-            connect_timeout: CONNECT_TIMEOUT,
             request_timeout: CONNECT_TIMEOUT,
-            proxy: Some(self.header(id, Caller::Member)),
+            proxy: Some(header),
             ..Options::default()
         };
-        Connection::dial(address, &options).await
+        Ok(Connection::over(stream, &options))
     }
 
     /// A connected socket on which the header is sent.
     pub async fn open(&self, address: &str, id: u64, caller: Caller) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(address).await?;
+        let mut stream = self.connect(address, id).await?;
         socket::prepare(&stream)?;
         stream.write_all(&self.header(id, caller).encode()).await?;
         Ok(stream)
+    }
+
+    /// Where the member said it is, else where its name leads.
+    async fn connect(&self, address: &str, id: u64) -> io::Result<TcpStream> {
+        if let (Some(ip), Some(port)) = (self.whereabouts.of(id), port_of(address)) {
+            match timeout(DIRECT, TcpStream::connect((ip, port))).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                _ => self.whereabouts.forget(id),
+            }
+        }
+        TcpStream::connect(address).await
     }
 
     async fn dial(&self, address: &str) -> io::Result<TcpStream> {
@@ -118,4 +188,8 @@ impl Peers {
             Ok(OwnedFd::from(stream))
         })
     }
+}
+
+fn port_of(address: &str) -> Option<u16> {
+    address.rsplit_once(':')?.1.parse().ok()
 }

@@ -136,6 +136,7 @@ impl Leader {
             cluster: cluster.into(),
             target: id,
             caller: Caller::Operator,
+            sender: None,
         };
         let options = Options {
             proxy: Some(proxy),

@@ -14,6 +14,7 @@ const FAMILY_UNSPECIFIED: u8 = 0;
 const FIELD_CLUSTER: u8 = 0xe0;
 const FIELD_TARGET: u8 = 0xe1;
 const FIELD_CALLER: u8 = 0xe2;
+const FIELD_SENDER: u8 = 0xe3;
 /// Longest header, in bytes, that readers take.
 pub const MAX_LEN: usize = 16 + 256;
 
@@ -37,6 +38,8 @@ pub struct ProxyHeader {
     pub target: u64,
     /// The caller's part.
     pub caller: Caller,
+    /// Raft id of a calling member that is to be found, from now on, where this connection comes from.
+    pub sender: Option<u64>,
 }
 
 /// Whether a connection that starts with these bytes brings a PROXY header: `None` while eight bytes
@@ -59,6 +62,9 @@ impl ProxyHeader {
         field(FIELD_CLUSTER, self.cluster.as_bytes());
         field(FIELD_TARGET, &self.target.to_be_bytes());
         field(FIELD_CALLER, &[self.caller as u8]);
+        if let Some(sender) = self.sender {
+            field(FIELD_SENDER, &sender.to_be_bytes());
+        }
         let mut out = SIGNATURE.to_vec();
         out.extend_from_slice(&[VERSION_COMMAND, FAMILY_UNSPECIFIED]);
         out.extend_from_slice(&(fields.len() as u16).to_be_bytes());
@@ -87,7 +93,7 @@ impl ProxyHeader {
     /// # Errors
     /// [`Error::Proxy`].
     pub fn decode_fields(mut fields: &[u8]) -> Result<Self, Error> {
-        let (mut cluster, mut target, mut caller) = (None, None, None);
+        let (mut cluster, mut target, mut caller, mut sender) = (None, None, None, None);
         while let [kind, hi, lo, rest @ ..] = fields {
             let len = usize::from(u16::from_be_bytes([*hi, *lo]));
             let (value, rest) = rest
@@ -96,6 +102,7 @@ impl ProxyHeader {
             match *kind {
                 FIELD_CLUSTER => cluster = std::str::from_utf8(value).ok().map(str::to_owned),
                 FIELD_TARGET => target = value.try_into().ok().map(u64::from_be_bytes),
+                FIELD_SENDER => sender = value.try_into().ok().map(u64::from_be_bytes),
                 FIELD_CALLER => {
                     caller = match value {
                         [1] => Some(Caller::Member),
@@ -113,6 +120,7 @@ impl ProxyHeader {
                 cluster,
                 target,
                 caller,
+                sender,
             }),
             _ => Err(Error::Proxy("a field is missing or malformed")),
         }

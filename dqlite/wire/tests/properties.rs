@@ -192,9 +192,11 @@ proptest! {
     }
 
     #[test]
-    fn proxy_headers_come_back(cluster in "[a-z0-9-]{1,60}", target: u64, c in 0..3) {
+    fn proxy_headers_come_back(
+        cluster in "[a-z0-9-]{1,60}", target: u64, c in 0..3, sender: Option<u64>,
+    ) {
         let caller = [Caller::Member, Caller::Operator, Caller::Forwarded][c as usize];
-        let header = ProxyHeader { cluster, target, caller };
+        let header = ProxyHeader { cluster, target, caller, sender };
         let bytes = header.encode();
         let (start, fields) = bytes.split_first_chunk::<16>().unwrap();
         prop_assert_eq!(ProxyHeader::fields_len(start), Ok(fields.len()));

@@ -130,7 +130,7 @@ impl Front {
         socket::prepare(&stream)?;
         let (read, write) = stream.into_split();
         let mut read = BufReader::new(read);
-        let caller = self.start(&mut read).await.inspect_err(|e| {
+        let caller = self.start(&mut read, from).await.inspect_err(|e| {
             if e.kind() == io::ErrorKind::InvalidData {
                 self.metrics.refused("bad start");
             }
@@ -162,14 +162,25 @@ impl Front {
     }
 
     /// Reads the header, if there is one, and the protocol version.
-    async fn start(&self, read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Caller>> {
+    async fn start(
+        &self,
+        read: &mut BufReader<OwnedReadHalf>,
+        from: IpAddr,
+    ) -> io::Result<Option<Caller>> {
         let mut word = [0; 8];
         timeout(FIRST_BYTE, read.read_exact(&mut word[..1])).await??;
         timeout(HEADER, async {
             read.read_exact(&mut word[1..]).await?;
             let mut caller = None;
             if proxy::is_proxy(&word) == Some(true) {
-                caller = Some(self.read_header(word, read).await?);
+                let header = self.read_header(word, read).await?;
+                if let (Caller::Member, Some(id)) = (header.caller, header.sender) {
+                    let member = Arc::clone(&self.member);
+                    tokio::spawn(
+                        async move { member.peers.greeted(id, from.to_canonical()).await },
+                    );
+                }
+                caller = Some(header.caller);
                 read.read_exact(&mut word).await?;
             }
             if u64::from_le_bytes(word) != PROTOCOL_VERSION {
@@ -184,7 +195,7 @@ impl Front {
         &self,
         first: [u8; 8],
         read: &mut BufReader<OwnedReadHalf>,
-    ) -> io::Result<Caller> {
+    ) -> io::Result<ProxyHeader> {
         let mut start = [0; 16];
         start[..8].copy_from_slice(&first);
         read.read_exact(&mut start[8..]).await?;
@@ -200,7 +211,7 @@ impl Front {
                 header.target, header.cluster
             )));
         }
-        Ok(header.caller)
+        Ok(header)
     }
 
     /// Where the engine listens, if this member takes connections now. Before a founding is

@@ -1,10 +1,10 @@
-//! Stands before nodes and, when told so, takes the entries out of Raft's messages: what passes are
-//! heartbeats, votes and questions.
+//! Stands before nodes. When told so, it takes the entries out of Raft's messages, so that heartbeats,
+//! votes and questions pass; or it leads nobody to a node, as a name does whose server is behind.
 
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -19,11 +19,19 @@ use tokio::{
 };
 
 #[derive(Clone, Default)]
-pub struct Cut(Arc<AtomicBool>);
+pub struct Cut {
+    entries: Arc<AtomicBool>,
+    stale: Arc<Mutex<Option<String>>>,
+}
 
 impl Cut {
     pub fn entries(&self, cut: bool) {
-        self.0.store(cut, Ordering::SeqCst);
+        self.entries.store(cut, Ordering::SeqCst);
+    }
+
+    /// From now on, nobody is led to the node that listens there.
+    pub fn name_is_stale(&self, to: &str) {
+        *self.stale.lock().unwrap() = Some(to.to_owned());
     }
 
     /// Takes connections at `from` and passes them on to `to`.
@@ -32,6 +40,9 @@ impl Cut {
         let cut = self.clone();
         tokio::spawn(async move {
             while let Ok((peer, _)) = listener.accept().await {
+                if cut.stale.lock().unwrap().as_ref() == Some(&to) {
+                    continue;
+                }
                 let (cut, to) = (cut.clone(), to.clone());
                 tokio::spawn(async move {
                     let node = TcpStream::connect(&to).await?;
@@ -78,7 +89,7 @@ impl Cut {
             message.resize(header + told.payload as usize, 0);
             read.read_exact(&mut message[header..]).await?;
             let entries = matches!(told.body, Body::Append { .. }) && told.payload > 0;
-            if entries && self.0.load(Ordering::SeqCst) {
+            if entries && self.entries.load(Ordering::SeqCst) {
                 // Term, index and term of the entry before, commit index; no entries; a spare word.
                 message.truncate(Preamble::LEN + 32);
                 message[8..16].copy_from_slice(&48u64.to_le_bytes());

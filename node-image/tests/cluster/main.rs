@@ -9,6 +9,7 @@ mod nodes;
 
 use std::time::{Duration, Instant};
 
+use cut::Cut;
 use dqlite_client::Session;
 use nodes::{Cluster, until};
 
@@ -147,6 +148,24 @@ async fn a_late_order_is_refused() {
         assert!(refused.contains("another start"), "{order}: {refused}");
     }
     assert_eq!(node.status().await["phase"]["name"], "empty");
+}
+
+/// A pod that starts anew has another address, and name servers may be behind.
+#[tokio::test]
+async fn a_member_that_moved_is_found_before_its_name_is() {
+    let cut = Cut::default();
+    let mut cluster = Cluster::of_three_behind(14, cut.clone()).await;
+    let leader = cluster.leader().await;
+    let moved = (leader + 1) % 3;
+    cut.name_is_stale(&cluster.nodes[moved].real_address());
+    cluster.nodes[moved].kill();
+    cluster.nodes[moved].start().await;
+    let moved = &cluster.nodes[moved];
+    let ready = async || moved.status().await["ready"] == true;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!ready().await, "the leader reached it by its name");
+    moved.greets(&cluster.nodes[leader]).await;
+    until("ready", ready).await;
 }
 
 #[tokio::test]

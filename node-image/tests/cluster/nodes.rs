@@ -10,6 +10,7 @@ use dqlite_client::{
     proxy::{Caller, ProxyHeader},
 };
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use crate::cut::Cut;
 
@@ -218,14 +219,43 @@ impl Node {
         leader.assign(self.id, Role::Voter).await.unwrap();
     }
 
+    /// Where it listens, whatever stands before it.
+    pub fn real_address(&self) -> String {
+        format!("{}:9001", self.host)
+    }
+
+    /// Says to another that it is where it is. On loopback its own greeting comes from 127.0.0.1.
+    pub async fn greets(&self, other: &Node) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{}:0", self.host).parse().unwrap())
+            .unwrap();
+        let to = other.real_address().parse().unwrap();
+        let header = ProxyHeader {
+            cluster: self.cluster().into(),
+            target: other.id,
+            caller: Caller::Member,
+            sender: Some(self.id),
+        };
+        let options = Options {
+            proxy: Some(header),
+            ..Options::default()
+        };
+        let connection = Connection::over(socket.connect(to).await.unwrap(), &options);
+        connection.leader().await.unwrap();
+    }
+
+    fn cluster(&self) -> &str {
+        self.args[0].trim_start_matches("--cluster=")
+    }
+
     /// As a client without a header.
     pub fn front(&self) -> Lazy<'_> {
         Lazy(self)
     }
 
     pub async fn as_operator(&self) -> Connection {
-        let cluster = self.args[0].trim_start_matches("--cluster=");
-        self.as_operator_for(self.address.clone(), cluster, self.id)
+        self.as_operator_for(self.address.clone(), self.cluster(), self.id)
             .await
     }
 
@@ -234,6 +264,7 @@ impl Node {
             cluster: cluster.into(),
             target,
             caller: Caller::Operator,
+            sender: None,
         };
         let options = Options {
             proxy: Some(header),

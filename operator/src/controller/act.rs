@@ -5,6 +5,8 @@
 
 use anyhow::Context as _;
 use dqlite_wire::Role as WireRole;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Resource;
 use operator_plan::{Entry, Facts, Intent, Number, Record, Role, Step};
 
 use super::{Context, events::Events, observe::Observed};
@@ -167,14 +169,8 @@ impl Acting<'_> {
             .with_context(|| format!("member {n} was not seen"))
     }
 
-    fn disk(
-        &self,
-        n: Number,
-        uid: &str,
-    ) -> anyhow::Result<&k8s_openapi::api::core::v1::PersistentVolumeClaim> {
-        let disk = self.member(n)?.disk.as_ref();
-        disk.filter(|d| d.metadata.uid.as_deref() == Some(uid))
-            .context("the PVC is gone")
+    fn disk(&self, n: Number, uid: &str) -> anyhow::Result<&PersistentVolumeClaim> {
+        the_one(self.member(n)?.disk.as_ref(), uid)
     }
 
     fn id(&self, n: Number) -> anyhow::Result<u64> {
@@ -255,18 +251,12 @@ impl Acting<'_> {
     }
 
     async fn delete_set(&self, n: Number, uid: &str) -> anyhow::Result<()> {
-        let set = self.member(n)?.set.as_ref();
-        let set = set
-            .filter(|s| s.metadata.uid.as_deref() == Some(uid))
-            .context("set is gone")?;
+        let set = the_one(self.member(n)?.set.as_ref(), uid)?;
         Ok(api::delete(&self.ctx.client, set).await?)
     }
 
     async fn delete_pod(&self, n: Number, uid: &str) -> anyhow::Result<()> {
-        let pod = self.member(n)?.pod.as_ref();
-        let pod = pod
-            .filter(|p| p.metadata.uid.as_deref() == Some(uid))
-            .context("pod is gone")?;
+        let pod = the_one(self.member(n)?.pod.as_ref(), uid)?;
         Ok(api::delete(&self.ctx.client, pod).await?)
     }
 
@@ -327,6 +317,15 @@ impl Acting<'_> {
         let ended = changes.run(&self.wanted.uid, self.id(n)?, change).await;
         Ok(ended.transpose()?.is_some())
     }
+}
+
+/// The object that was decided about, if it is the one that was seen.
+fn the_one<'a, K: Resource<DynamicType = ()>>(
+    seen: Option<&'a K>,
+    uid: &str,
+) -> anyhow::Result<&'a K> {
+    let seen = seen.filter(|object| object.meta().uid.as_deref() == Some(uid));
+    seen.with_context(|| format!("the {} is gone", K::kind(&())))
 }
 
 fn new_member(record: &mut Record) {

@@ -190,10 +190,8 @@ fn blocked(
     if !matches!(verdict.state, State::Reconciling | State::Stalled) {
         return None;
     }
-    let since = old
-        .conditions
-        .iter()
-        .find(|c| c.type_ == conditions::READY && c.reason == verdict.reason)
+    let since = ready_condition(old)
+        .filter(|c| c.reason == verdict.reason)
         .map_or(now, |c| c.last_transition_time.0);
     if now.as_second() - since.as_second() < WORTH_A_LINE {
         return None;
@@ -231,18 +229,20 @@ fn blocked(
     })
 }
 
+fn ready_condition(status: &DqliteClusterStatus) -> Option<&Condition> {
+    let conditions = &status.conditions;
+    conditions.iter().find(|c| c.type_ == conditions::READY)
+}
+
 /// Whether a status says Ready.
 pub fn is_ready(status: Option<&DqliteClusterStatus>) -> bool {
-    let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
-    let ready = |c: &Condition| c.type_ == conditions::READY && c.status == "True";
-    conditions.iter().any(ready)
+    let ready = status.and_then(ready_condition);
+    ready.is_some_and(|c| c.status == "True")
 }
 
 /// The reason of condition Ready.
 pub fn reason_of(status: &DqliteClusterStatus) -> Option<&str> {
-    let ready = |c: &&Condition| c.type_ == conditions::READY;
-    let ready = status.conditions.iter().find(ready)?;
-    Some(&ready.reason)
+    ready_condition(status).map(|c| c.reason.as_str())
 }
 
 struct Conditions<'a> {

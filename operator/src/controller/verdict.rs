@@ -1,7 +1,7 @@
 //! What a decision, or a failure, means to people: one state, one reason, one sentence. Pure.
 
 use k8s_openapi::api::core::v1::Pod;
-use operator_api::{MEMBER_LABEL, Names, conditions::reason};
+use operator_api::{Names, conditions::reason};
 use operator_plan::{Reason, Step};
 
 use super::{
@@ -79,7 +79,10 @@ pub fn failed(error: &anyhow::Error) -> Verdict {
 /// What a decision means.
 pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
     let name = |n: &u32| wanted.names.member(*n);
-    let problem = || problem(observed, &wanted.names);
+    // What Kubernetes says of a pod explains a wait better than the wait itself.
+    let waits = |reason, m: String| {
+        problem(observed, &wanted.names).unwrap_or_else(|| verdict(State::Reconciling, reason, m))
+    };
     match step {
         Step::Done => ready(observed, &wanted.names),
         Step::Stalled(why) => match why {
@@ -156,55 +159,53 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             other => stalled(reason::STEP_FAILED, format!("{other:?}")),
         },
         Step::Wait(why) => match why {
-            Reason::MemberStarting(n) => problem().unwrap_or_else(|| {
+            Reason::MemberStarting(n) => {
                 let m = format!("{} has not answered yet", name(n));
-                verdict(State::Reconciling, reason::MEMBER_STARTING, m)
-            }),
+                waits(reason::MEMBER_STARTING, m)
+            }
             Reason::WaitingForDeletion(n) => verdict(
                 State::Reconciling,
                 reason::WAITING_FOR_DELETION,
                 format!("StatefulSet or PVC {} is being deleted", name(n)),
             ),
-            Reason::NoLeader => problem().unwrap_or_else(|| {
-                verdict(State::Reconciling, reason::NO_LEADER, "no member leads now")
-            }),
-            Reason::VoterDown(n) => problem().unwrap_or_else(|| {
+            Reason::NoLeader => waits(reason::NO_LEADER, "no member leads now".to_owned()),
+            Reason::VoterDown(n) => {
                 let m = format!(
                     "voter {} does not answer; no vote moves until it does",
                     name(n)
                 );
-                verdict(State::Reconciling, reason::VOTER_DOWN, m)
-            }),
+                waits(reason::VOTER_DOWN, m)
+            }
             Reason::Hibernated => verdict(
                 State::Resting,
                 reason::HIBERNATED,
                 "spec.hibernated: no pod runs, every disk is kept",
             ),
-            Reason::UpdateHeld(n) => problem().unwrap_or_else(|| {
+            Reason::UpdateHeld(n) => {
                 let m = format!(
                     "no other member is updated or replaced before {} is well",
                     name(n)
                 );
-                verdict(State::Reconciling, reason::UPDATE_HELD, m)
-            }),
+                waits(reason::UPDATE_HELD, m)
+            }
             Reason::ChangeRunning => verdict(
                 State::Reconciling,
                 reason::CHANGE_RUNNING,
                 "a change of the membership is under way",
             ),
-            Reason::ReplacementCatchingUp => problem().unwrap_or_else(|| {
+            Reason::ReplacementCatchingUp => {
                 let m = "a member that leaves waits for the one that replaces it";
-                verdict(State::Reconciling, reason::CATCHING_UP, m)
-            }),
+                waits(reason::CATCHING_UP, m.to_owned())
+            }
             Reason::MemberSilent(n) => verdict(
                 State::Reconciling,
                 reason::MEMBER_SILENT,
                 format!("{} has sent the leader nothing for a minute", name(n)),
             ),
-            Reason::CatchingUp(n) => problem().unwrap_or_else(|| {
+            Reason::CatchingUp(n) => {
                 let m = format!("{} has not caught up yet", name(n));
-                verdict(State::Reconciling, reason::CATCHING_UP, m)
-            }),
+                waits(reason::CATCHING_UP, m)
+            }
             // What runs is as it should be; only a pod that starts anew takes the new template.
             Reason::UpdatePending(_) => ready(observed, &wanted.names),
             other => verdict(
@@ -263,16 +264,14 @@ fn ready(observed: &Observed, names: &Names) -> Verdict {
 /// What Kubernetes says of a pod that does not start, in terms of the spec.
 fn problem(observed: &Observed, names: &Names) -> Option<Verdict> {
     observed.members.iter().find_map(|(n, member)| {
-        let (reason, message) = pod_problem(member.pod.as_ref()?)?;
-        Some(verdict(
-            State::Reconciling,
-            reason,
-            format!("{}: {message}", names.member(*n)),
-        ))
+        let name = names.member(*n);
+        let (reason, message) = pod_problem(member.pod.as_ref()?, &name)?;
+        let m = format!("{name}: {message}");
+        Some(verdict(State::Reconciling, reason, m))
     })
 }
 
-fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
+fn pod_problem(pod: &Pod, member: &str) -> Option<(&'static str, String)> {
     let status = pod.status.as_ref()?;
     for container in status.container_statuses.iter().flatten() {
         let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
@@ -308,24 +307,13 @@ fn pod_problem(pod: &Pod) -> Option<(&'static str, String)> {
         if why.contains("volume node affinity conflict")
             || why.contains("didn't match PersistentVolume")
         {
-            let member = pod.metadata.labels.as_ref();
-            let member = member.and_then(|l| l.get("app.kubernetes.io/instance"));
-            let number = pod
-                .metadata
-                .labels
-                .as_ref()
-                .and_then(|l| l.get(MEMBER_LABEL));
-            let set = format!("{}-{}", member?, number?);
             let m = format!(
                 "its disk is on a node that cannot run it now ({why}). If the node is gone for good, have \
-                 another member take its place: kubectl delete pvc {set}"
+                 another member take its place: kubectl delete pvc {member}"
             );
             return Some((reason::DISK_UNREACHABLE, m));
         }
-        return Some((
-            reason::UNSCHEDULABLE,
-            scheduled.message.clone().unwrap_or_default(),
-        ));
+        return Some((reason::UNSCHEDULABLE, why));
     }
     None
 }

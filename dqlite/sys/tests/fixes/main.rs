@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 #[path = "../../../../node-image/tests/cluster/cut.rs"]
+#[allow(dead_code, reason = "the nodes' tests use the rest")]
 mod cut;
 mod raw;
 
