@@ -21,6 +21,8 @@ unit: ## Run unit, snapshot and node tests
 
 test-large: ## Seed a member with 700 MB, with and without our fix (4 GB of memory, 2 min)
 	@e2e/setup/toolchain.sh build
+	@dqlite/sys/libdqlite/build.sh --released
+	cargo build -q -p libdqlite-sys --examples
 	cargo test -q -p libdqlite-sys --test fixes -- --ignored --nocapture
 
 lint: ## Check format and clippy

@@ -11,6 +11,8 @@ use crate::{engine_link, member::Member, watcher};
 /// After this the engine is stopped with or without a successor.
 const BOUND: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(1);
+/// An election that is under way may need this member's vote, and is over within this.
+const ELECTION: Duration = Duration::from_secs(1);
 
 /// Hands leadership over if this member leads; returns when another voter names another leader, or
 /// after a bounded time.
@@ -27,12 +29,17 @@ pub async fn hand_over(member: &Member) {
 }
 
 async fn try_all(member: &Member) -> Option<u64> {
-    let me = member.settings.id;
+    let (me, started) = (member.settings.id, Instant::now());
     let engine = engine_link::client(&member.engine()?, &dqlite_client::Options::default()).ok()?;
     loop {
         let view = watcher::view(&engine).await.ok()?;
-        if view.leader != Some(me) {
-            return None;
+        match view.leader {
+            Some(leader) if leader == me => {}
+            None if view.role_of(me) == Some(Role::Voter) && started.elapsed() < ELECTION => {
+                sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+            _ => return None,
         }
         for candidate in live_voters(member, &view).await {
             // With id 0 the library would pick one itself, perhaps a dead one.

@@ -171,3 +171,11 @@ pub fn encoded(requests: &[Request]) -> Vec<u8> {
     }
     bytes
 }
+
+/// Id of the engine that opened a connection for Raft.
+pub async fn caller(mut stream: TcpStream) -> u64 {
+    // The protocol's version, the header of CONNECT, the id.
+    let mut start = [[0; 8]; 3];
+    stream.read_exact(start.as_flattened_mut()).await.unwrap();
+    u64::from_le_bytes(start[2])
+}
