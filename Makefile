@@ -1,7 +1,7 @@
 # One target for each thing that a developer does. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help demo test test-large e2e unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
+.PHONY: help demo test test-large bench e2e e2e-large unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -24,6 +24,12 @@ test-large: ## Seed a member with 700 MB, with and without our fix (4 GB of memo
 	@dqlite/sys/libdqlite/build.sh --released
 	cargo build -q -p libdqlite-sys --examples
 	cargo test -q -p libdqlite-sys --test fixes -- --ignored --nocapture
+
+e2e-large: ## Seed a member with 700 MB through the front, on Kubernetes
+	@E2E_LARGE_MB=700 e2e/setup/suite.sh a_large_member_is_seeded
+
+bench: ## Measure nodes and operator against peers in the same run (15 min)
+	@e2e/setup/bench.sh
 
 lint: ## Check format and clippy
 	cargo fmt --all --check

@@ -155,7 +155,7 @@ sh)
 	shift
 	in_node "$i" "$@"
 	;;
-node-off) node_off "$1" ;;
-node-on) node_on "$1" ;;
+node-off) node_off "${1#n}" ;;
+node-on) node_on "${1#n}" ;;
 *) sed -n '2,10p' "$0" && exit 2 ;;
 esac

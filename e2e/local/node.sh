@@ -11,6 +11,7 @@ in_node() { # I COMMAND...
 
 node_on() {
 	local i=$1 dir=$DIR/n$1 cgroup
+	ip -n "$NS" link set "v$i" up
 	mkdir -p "$dir"/{kubelet,containerd,cni-net,cni-state,pods,containers,opt,sys,cgroup}
 	sweep_cgroups "$NS-n$i"
 	for cgroup in /sys/fs/cgroup/*/; do
@@ -25,8 +26,12 @@ node_on() {
 		unshare --mount --pid --fork --kill-child=KILL --uts --propagation private bash "$dir/init.sh"
 }
 
-# SIGKILL to the parent of the pid namespace: all of it dies at once, as in a power failure.
-node_off() { stop "n$1"; }
+# As in a power failure: the cable first, so that nothing says goodbye; then SIGKILL to the parent of the
+# pid namespace, so that all of it dies at once.
+node_off() {
+	ip -n "$NS" link set "v$1" down 2>/dev/null || true
+	stop "n$1"
+}
 
 # A node that ended leaves its cgroups; the next kubelet would lose three seconds on each.
 sweep_cgroups() { # NAME-PATTERN

@@ -7,22 +7,20 @@ use dqlite_client::{
     proxy::{Caller, ProxyHeader},
 };
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
+    apps::v1::StatefulSet,
     core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use operator_api::DqliteCluster;
 use serde_json::json;
 
 use crate::{
     World,
-    world::{OPERATOR_NAMESPACE, READY, env_of, is_ready},
+    world::{READY, env_of},
 };
-
-const OPERATOR: &str = "dqlite-operator";
 
 /// A connection with the operator's header.
 pub async fn as_operator(pod: &Pod) -> Connection {
@@ -65,7 +63,7 @@ impl World {
         self.kill_container(&pod).await;
     }
 
-    async fn kill_container(&self, pod: &Pod) {
+    pub(crate) async fn kill_container(&self, pod: &Pod) {
         let statuses = pod
             .status
             .as_ref()
@@ -159,50 +157,5 @@ impl World {
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "kubectl {arguments:?}: {said}");
         String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-
-    /// Scales the operator, and waits until it is so.
-    pub async fn scale_operator(&self, replicas: i32) {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        api.patch_scale(OPERATOR, &PatchParams::default(), &patch)
-            .await
-            .unwrap();
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let started = Instant::now();
-        loop {
-            assert!(
-                started.elapsed() < READY,
-                "the operator is not scaled to {replicas}"
-            );
-            let pods = pods.list(&ListParams::default()).await.unwrap();
-            let ready = pods.iter().filter(|p| is_ready(p)).count();
-            if pods.items.len() == replicas as usize && ready == pods.items.len() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    /// Kills the operator's process with SIGKILL, so that its lease is not given back; a new pod takes its
-    /// place, without the kubelet's growing pauses.
-    pub async fn kill_operator(&self) {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let all = pods.list(&ListParams::default()).await.unwrap();
-        let runs = |p: &&Pod| {
-            let statuses = p
-                .status
-                .as_ref()
-                .and_then(|s| s.container_statuses.as_ref());
-            let state = statuses.and_then(|s| s.first()?.state.as_ref());
-            p.metadata.deletion_timestamp.is_none() && state.is_some_and(|s| s.running.is_some())
-        };
-        let pod = all.items.iter().find(runs).expect("an operator runs");
-        self.kill_container(pod).await;
-        let now = DeleteParams::default().grace_period(0);
-        let _ = pods
-            .delete(&pod.metadata.name.clone().unwrap(), &now)
-            .await
-            .unwrap();
     }
 }

@@ -4,14 +4,15 @@
 //! provider.rs   where the Kubernetes comes from, and what it can do
 //! world.rs      one test's namespace and cluster: make, wait, look
 //! faults.rs     what tests do to it
+//! operator.rs   what tests do to the operator
 //! writer.rs     numbers its rows, and knows what became of each
 //! ledger.rs     compares the rows on every node
 //! prober.rs     asks every pod all the time who leads and what the cluster is
 //! report.rs     one line of figures per test; what one needs to see why one failed
 //! ```
 //! Tests are in `tests/`: those of `clusters.rs` run side by side, the others one at a time: `life.rs`
-//! (what becomes of a cluster over the years), `loss.rs` (of disks), `alone.rs` (stops the operator or
-//! nodes, or counts requests).
+//! (what becomes of a cluster over the years), `loss.rs` (of disks), `nodes.rs`
+//! (drained, powered off, in zones), `operator.rs` (killed, replaced), `alone.rs` (the rest).
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +23,7 @@
 
 pub mod faults;
 pub mod ledger;
+pub mod operator;
 pub mod prober;
 pub mod provider;
 pub mod report;

@@ -26,6 +26,8 @@ pub enum Capability {
     NodeShell,
     /// Addresses of pods and Services are reached from here.
     PodNetwork,
+    /// Nodes can be powered off and on.
+    NodePower,
 }
 
 impl Provider {
@@ -42,8 +44,9 @@ impl Provider {
 
     pub fn has(&self, capability: Capability) -> bool {
         match (self, capability) {
-            (Self::Local { .. }, _) | (Self::Kind, Capability::NodeShell) => true,
-            (Self::Given, Capability::NodeShell) => false,
+            (Self::Local { .. }, _)
+            | (Self::Kind, Capability::NodeShell | Capability::NodePower) => true,
+            (Self::Given, Capability::NodeShell | Capability::NodePower) => false,
             (Self::Kind | Self::Given, Capability::PodNetwork) => {
                 env::var("E2E_POD_NETWORK").is_ok()
             }
@@ -52,18 +55,39 @@ impl Provider {
 
     /// Runs a shell command on a node; its output.
     pub async fn on_node(&self, node: &str, script: &str) -> anyhow::Result<String> {
+        self.tell(
+            &["sh", node, "bash", "-c", script],
+            &["exec", node, "bash", "-c", script],
+        )
+        .await
+    }
+
+    /// Ends a node as a power failure does: at once, and without a word.
+    pub async fn power_off(&self, node: &str) -> anyhow::Result<()> {
+        self.tell(&["node-off", node], &["kill", node]).await?;
+        Ok(())
+    }
+
+    /// Starts a node that was powered off.
+    pub async fn power_on(&self, node: &str) -> anyhow::Result<()> {
+        self.tell(&["node-on", node], &["start", node]).await?;
+        Ok(())
+    }
+
+    /// Runs one of these, by what there is; its output.
+    async fn tell(&self, local: &[&str], docker: &[&str]) -> anyhow::Result<String> {
         let mut command = match self {
             Self::Local { name } => {
                 let mut command = Command::new(root().join("e2e/local/cluster.sh"));
-                command.args([name.as_str(), "sh", node, "bash", "-c", script]);
+                command.arg(name).args(local);
                 command
             }
             Self::Kind => {
                 let mut command = Command::new("docker");
-                command.args(["exec", node, "bash", "-c", script]);
+                command.args(docker);
                 command
             }
-            Self::Given => anyhow::bail!("no shell on nodes of a given cluster"),
+            Self::Given => anyhow::bail!("nodes of a given cluster are not ours"),
         };
         let out = command
             .stderr(Stdio::piped())
@@ -71,7 +95,7 @@ impl Provider {
             .await
             .context("cannot start")?;
         let stderr = String::from_utf8_lossy(&out.stderr);
-        ensure!(out.status.success(), "on {node}: {script}: {stderr}");
+        ensure!(out.status.success(), "{local:?}: {stderr}");
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     }
 }

@@ -200,7 +200,9 @@ impl World {
         }
         let address = self.leader_service().await;
         let within = Duration::from_secs(4);
+        let asked = Instant::now();
         let works = tokio::time::timeout(within, writer::round_trip(&address)).await;
+        println!("Ready; a write and a read took {:?}", asked.elapsed());
         let status = self.status().await;
         // It may have changed its mind by now, and be right.
         if is_true(&status, conditions::READY) {
@@ -360,7 +362,7 @@ impl World {
             .await;
     }
 
-    async fn delete_namespace(&self) {
+    pub async fn delete_namespace(&self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let name = &self.names.namespace;
         let _ = namespaces.delete(name, &DeleteParams::default()).await;

@@ -26,6 +26,8 @@ pub struct Tally {
     pub unknown: Vec<i64>,
     /// Longest time between two acknowledged rows.
     pub longest_gap: Duration,
+    /// Sum of the gaps of more than 100 ms.
+    pub held_up: Duration,
     /// As `longest_gap`, since somebody asked last.
     pub recent_gap: Duration,
     pub elapsed: Duration,
@@ -48,6 +50,9 @@ impl Tally {
             let gap = now - last;
             self.longest_gap = self.longest_gap.max(gap);
             self.recent_gap = self.recent_gap.max(gap);
+            if gap > Duration::from_millis(100) {
+                self.held_up += gap;
+            }
         }
         self.acknowledged.push(n);
     }

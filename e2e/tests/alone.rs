@@ -1,4 +1,4 @@
-//! Tests that stop or kill the operator, or count requests: one at a time.
+//! Tests that disturb others, or that others disturb.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,22 +7,13 @@
     reason = "tests"
 )]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use dqlite_client::{Connection, Options, Role};
-use dqlite_e2e::{
-    World,
-    faults::as_operator,
-    provider::Capability::*,
-    world::{READY, env_of},
-};
+use dqlite_e2e::{World, faults::as_operator, provider::Capability::*, world::env_of};
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::{Api, ResourceExt};
-use operator_api::DqliteCluster;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 async fn the_leaders_process_is_killed_ten_times_without_an_operator() {
@@ -135,94 +126,6 @@ async fn the_guard_refuses_what_would_cost_the_quorum() {
     world.finish(&[tally], "one voter of three paused").await;
 }
 
-/// What a flow ends in, but for what is random: names, roles, phase.
-async fn outcome(world: &World) -> BTreeMap<String, String> {
-    let status = world.ready().await;
-    let roles = status
-        .member_list
-        .iter()
-        .map(|m| (m.name.clone(), m.role.clone().unwrap()));
-    roles.collect()
-}
-
-#[tokio::test]
-async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
-    let test = "the_operator_is_killed_while_it_founds_joins_and_scales_in";
-    let Some(world) = World::empty(test, &[PodNetwork, NodeShell]).await else {
-        return;
-    };
-    // Kills it between the two: after the record holds `seen`, and before the flow's `last` step.
-    let kill_after = async |what: &str, seen: &str, last: &dyn Fn(&Value) -> bool| {
-        let record = || async {
-            let maps = world.api::<k8s_openapi::api::core::v1::ConfigMap>();
-            let map = maps.get_opt(&world.names.record()).await.unwrap();
-            map.and_then(|r| r.data?.remove("record.json"))
-                .unwrap_or_default()
-        };
-        let started = std::time::Instant::now();
-        while !record().await.contains(seen) {
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{what}: never saw {seen}"
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        world.kill_operator().await;
-        let left: Value = serde_json::from_str(&record().await).unwrap();
-        assert!(
-            !last(&left),
-            "{what} was over when the operator was killed: {left}"
-        );
-        println!("operator killed while {what}");
-    };
-    let status = async || world.status().await;
-    let voters = |names: &[&str]| -> BTreeMap<String, String> {
-        names
-            .iter()
-            .map(|n| ((*n).to_owned(), "voter".to_owned()))
-            .collect()
-    };
-    world.apply(json!({})).await.unwrap();
-    kill_after("making the founder", "\"cluster\"", &|r| {
-        r["founded"] == true
-    })
-    .await;
-    kill_after("founding", "\"intent\"", &|r| {
-        r["members"]["2"]["join"] != Value::Null
-    })
-    .await;
-    kill_after("joining", "\"join\"", &|r| {
-        r["members"]["3"]["join"] != Value::Null
-    })
-    .await;
-    assert!(status().await.voters < 3, "joining was over");
-    assert_eq!(
-        outcome(&world).await,
-        voters(&["demo-1", "demo-2", "demo-3"])
-    );
-    let writer = world.writer().await;
-    writer.more(20).await;
-    world.scale(5).await;
-    kill_after("scaling out", "\"5\": {", &|r| {
-        r["members"]["5"]["join"] != Value::Null
-    })
-    .await;
-    let five = outcome(&world).await;
-    assert_eq!(five.len(), 5, "{five:?}");
-    world.scale(3).await;
-    kill_after("scaling in", "\"retired\": true", &|r| {
-        r["retired"].as_array().is_some_and(|l| l.len() > 1)
-    })
-    .await;
-    assert_eq!(
-        outcome(&world).await,
-        voters(&["demo-1", "demo-2", "demo-3"])
-    );
-    writer.more(20).await;
-    let tally = writer.stop(Duration::ZERO).await;
-    world.finish(&[tally], "killed 5 times").await;
-}
-
 #[tokio::test]
 async fn an_idle_cluster_causes_no_write() {
     let test = "an_idle_cluster_causes_no_write";
@@ -238,7 +141,8 @@ async fn an_idle_cluster_causes_no_write() {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    // The last pass but one may have seen a log that was still written to.
+    tokio::time::sleep(Duration::from_secs(45)).await;
     let before = writes(&world).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let after = writes(&world).await;
@@ -295,130 +199,4 @@ async fn writes(world: &World) -> BTreeMap<String, f64> {
 
 fn http_get(path: &str) -> http::Request<Vec<u8>> {
     http::Request::get(path).body(Vec::new()).unwrap()
-}
-
-/// Names of the Kubernetes nodes that members run on.
-async fn nodes_of(world: &World) -> BTreeSet<String> {
-    let pods = world.pods().await;
-    pods.into_iter().filter_map(|p| p.spec?.node_name).collect()
-}
-
-#[tokio::test]
-async fn each_node_is_drained_in_turn_under_a_writer() {
-    let test = "each_node_is_drained_in_turn_under_a_writer";
-    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
-        return;
-    };
-    let writer = world.writer().await;
-    writer.more(50).await;
-    let mut gaps = Vec::new();
-    for node in nodes_of(&world).await {
-        world.ready().await;
-        writer.take_gap();
-        let namespace = format!("--pod-selector={}", world.names.selector());
-        let drain = [
-            "drain",
-            &node,
-            "--ignore-daemonsets",
-            "--timeout=60s",
-            &namespace,
-        ];
-        world.kubectl(&drain).await;
-        writer.more(100).await;
-        gaps.push(writer.take_gap());
-        // Its disk is there and nowhere else.
-        world.kubectl(&["uncordon", &node]).await;
-    }
-    world.ready().await;
-    println!("gaps {gaps:?}");
-    let longest = *gaps.iter().max().unwrap();
-    assert!(longest < Duration::from_secs(1), "{gaps:?}");
-    let tally = writer.stop(Duration::ZERO).await;
-    let note = format!(
-        "{} nodes, longest gap {:.2} s",
-        gaps.len(),
-        longest.as_secs_f64()
-    );
-    world.finish(&[tally], note).await;
-}
-
-/// Leadership leaves a node that takes no new pods, before anybody is evicted.
-#[tokio::test]
-async fn a_cordoned_node_loses_the_leadership() {
-    let test = "a_cordoned_node_loses_the_leadership";
-    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
-        return;
-    };
-    let node_of_the_leader = async || {
-        let leader = world.pod(&format!("{}-0", world.leader().await)).await;
-        leader.spec.unwrap().node_name.unwrap()
-    };
-    let node = node_of_the_leader().await;
-    world.kubectl(&["cordon", &node]).await;
-    let elsewhere = async |_: &DqliteCluster| (node_of_the_leader().await != node).then_some(());
-    world.until("leadership elsewhere", READY, elsewhere).await;
-    world.kubectl(&["uncordon", &node]).await;
-    world.ready().await;
-    world.note("").await;
-}
-
-/// Another version of the operator, with other node images: nothing restarts.
-#[tokio::test]
-async fn an_operator_upgrade_restarts_no_member() {
-    let test = "an_operator_upgrade_restarts_no_member";
-    let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
-        return;
-    };
-    let uids = async || -> BTreeSet<String> {
-        world
-            .pods()
-            .await
-            .iter()
-            .map(|p| p.uid().unwrap())
-            .collect()
-    };
-    let before = uids().await;
-    let image = async |image: &str| {
-        let variable = format!("NODE_IMAGE={image}");
-        let operator = [
-            "-n",
-            "dqlite-system",
-            "set",
-            "env",
-            "deployment/dqlite-operator",
-        ];
-        world.kubectl(&[&operator[..], &[&variable]].concat()).await;
-        let done = [
-            "-n",
-            "dqlite-system",
-            "rollout",
-            "status",
-            "deployment/dqlite-operator",
-        ];
-        world.kubectl(&done).await;
-    };
-    let path = "jsonpath={.spec.template.spec.containers[0].env[?(@.name==\"NODE_IMAGE\")].value}";
-    let get = [
-        "-n",
-        "dqlite-system",
-        "get",
-        "deployment/dqlite-operator",
-        "-o",
-        path,
-    ];
-    let old = world.kubectl(&get).await;
-    image("docker.io/dqlite/dqlite-node:next").await;
-    let said = world
-        .until("UpdatePending", READY, async |cluster| {
-            let conditions = &cluster.status.as_ref()?.conditions;
-            let pending = conditions.iter().find(|c| c.type_ == "UpdatePending")?;
-            (pending.reason == "OperatorChanged").then(|| pending.message.clone())
-        })
-        .await;
-    assert!(said.contains("dqlite-node:next"), "{said}");
-    assert_eq!(uids().await, before);
-    image(&old).await;
-    world.ready().await;
-    assert_eq!(uids().await, before);
-    world.note("pod uids before and after are the same").await;
 }

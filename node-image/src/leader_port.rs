@@ -7,7 +7,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use dqlite_wire::{PROTOCOL_VERSION, proxy::Caller};
-use node_api::{LEADER_PORT, Role, View};
+use node_api::{LEADER_PORT, Phase, Role, View};
 use tokio::{
     io::{AsyncWriteExt, copy_buf},
     net::TcpStream,
@@ -19,15 +19,17 @@ use crate::{
     member::Member,
 };
 
-/// How long a client waits for an election before its connection ends.
-const ELECTION: Duration = Duration::from_secs(5);
+/// How long a client waits for an election before its connection ends, in network latencies: two to three
+/// election timeouts. One who tries again may come to a member that knows more.
+const ELECTION: u32 = 50;
 /// A client's connection to a leader that went away without a word must not hang.
 const CONNECT: Duration = Duration::from_secs(1);
 
 pub async fn serve(front: &Arc<Front>, peer: Peer) -> io::Result<()> {
     let member = &front.member;
     let forwarded = peer.caller == Some(Caller::Forwarded);
-    match timeout(ELECTION, route(member, forwarded)).await?? {
+    let patience = CONNECT.max(member.settings.latency() * ELECTION);
+    match timeout(patience, route(member, forwarded)).await?? {
         Route::Here => {
             let lost = leadership_lost(member);
             let address = member.settings.leader_address.clone();
@@ -50,11 +52,16 @@ enum Route {
     To(u64, TcpStream),
 }
 
-/// Finds the leader; while there is none, or it is being left, tries again.
+/// Finds the leader; while there is none, or it is being left, tries again. A member that takes no part
+/// knows nobody, and says so at once.
 async fn route(member: &Member, forwarded: bool) -> io::Result<Route> {
     let me = member.settings.id;
     loop {
-        let view = member.status().engine.unwrap_or_default();
+        let status = member.status();
+        if !matches!(status.phase, Phase::Open | Phase::Seeded) {
+            return Err(io::Error::other("this member serves nobody yet"));
+        }
+        let view = status.engine.unwrap_or_default();
         let leader = match (view.leader, view.role_of(me)) {
             (Some(leader), _) => Some(leader),
             (None, Some(Role::Voter) | None) => None,

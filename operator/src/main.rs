@@ -11,6 +11,7 @@
 //! hints.rs      nodes tell when something changes
 //! kube_nodes.rs which Kubernetes nodes are about to be drained
 //! lease.rs      leader election
+//! faults.rs     ends the process in the midst of things, for tests
 //! crds.rs       prints the definition of DqliteCluster
 //! ```
 //! What to do next is decided in the crate `operator-plan`.
@@ -19,6 +20,7 @@ mod api;
 mod changes;
 mod controller;
 mod crds;
+mod faults;
 mod hints;
 mod kube_nodes;
 mod lease;

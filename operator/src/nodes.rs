@@ -9,6 +9,8 @@ use dqlite_client::{
 use dqlite_wire::Role;
 use node_api::{ADMIN_PORT, FRONT_PORT, INSTANCE_HEADER, POD_HEADER, Status, TOKEN_HEADER};
 
+use crate::faults;
+
 /// A node that is alive answers within this.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Founding starts and stops an engine on the node's disk.
@@ -76,6 +78,7 @@ impl Nodes {
             .await?;
         let status = answer.status();
         let body = answer.bytes().await?.to_vec();
+        faults::answered();
         if !status.is_success() {
             let reason = String::from_utf8_lossy(&body).trim().to_owned();
             return Err(NodeError::Refused {
@@ -144,7 +147,9 @@ impl Leader {
         };
         let address = format!("{}:{FRONT_PORT}", bracketed(ip));
         let connection = Connection::dial(&address, &options).await?;
-        match connection.leader().await? {
+        let leader = connection.leader().await?;
+        faults::answered();
+        match leader {
             Some(leader) if leader.id == id => Ok(Self { connection }),
             _ => Err(Error::NoLeader {
                 tried: vec![format!("{address} does not lead")],
@@ -160,6 +165,7 @@ impl Leader {
             Change::Assign { id, role } => self.connection.assign(*id, *role).await,
             Change::Remove { id } => self.connection.remove(*id).await,
         };
+        faults::answered();
         let Err(error) = answered else {
             return Ok(true);
         };
@@ -189,7 +195,9 @@ impl Leader {
 
     /// Hands leadership to the voter `id`.
     pub async fn transfer(&self, id: u64) -> Result<(), Error> {
-        self.connection.transfer(id).await
+        let transferred = self.connection.transfer(id).await;
+        faults::answered();
+        transferred
     }
 }
 

@@ -3,12 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::{
+    client::ClientBuilder,
+    runtime::events::{Recorder, Reporter},
+};
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapResponseLayer;
 
 use crate::{
     controller::{self, Context},
+    faults,
     hints::Hints,
     lease::{Election, Lease},
     metrics::Metrics,
@@ -30,6 +35,9 @@ pub struct Args {
     /// Address of /healthz, /readyz and /metrics
     #[arg(long, env = "LISTEN", default_value = "[::]:8080")]
     listen: String,
+    /// Lets tests end the process in the midst of things
+    #[arg(long, env = "DQLITE_FAULTS")]
+    faults: bool,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -56,7 +64,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         // A restarted container keeps its pod's name, but not what it knew.
         me: format!("{}_{:08x}", args.name, rand::random::<u32>()),
     };
-    let client = kube::Client::try_from(config)?;
+    let answered = MapResponseLayer::new(|answer| {
+        faults::answered();
+        answer
+    });
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(&answered)
+        .build();
     let reporter = Reporter {
         controller: "dqlite-operator".into(),
         instance: Some(args.name.clone()),
@@ -82,12 +96,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(&args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let faults = args.faults.then(faults::router).unwrap_or_default();
     let http = axum::serve(
         listener,
         server::router(Server {
             lease: lease.clone(),
             metrics,
-        }),
+        })
+        .merge(faults),
     );
     let (stop, won) = (CancellationToken::new(), CancellationToken::new());
     let mut term = unix::signal(unix::SignalKind::terminate())?;

@@ -12,6 +12,8 @@ pub const STALLED: &str = "Stalled";
 pub const QUORUM_HEALTHY: &str = "QuorumHealthy";
 /// No member's disk is lost.
 pub const STORAGE_HEALTHY: &str = "StorageHealthy";
+/// No one zone decides whether the cluster writes; absent where this Kubernetes has no zones.
+pub const VOTERS_SPREAD: &str = "VotersSpread";
 /// Something in the spec is not what runs; present only then.
 pub const UPDATE_PENDING: &str = "UpdatePending";
 
@@ -51,5 +53,8 @@ pub mod reason {
     pub const DISK_UNREACHABLE: &str = "DiskUnreachable";
     pub const HIBERNATED: &str = "Hibernated";
     pub const PAUSED: &str = "Paused";
+    pub const NO_ZONE_DECIDES: &str = "NoZoneDecides";
+    pub const ZONE_HOLDS_MAJORITY: &str = "ZoneHoldsMajority";
+    pub const TOO_FEW_ZONES: &str = "TooFewZones";
     pub const NOT_OBSERVED: &str = "NotObserved";
 }

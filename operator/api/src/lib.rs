@@ -13,4 +13,4 @@ pub use names::{
 pub use spec::{
     DqliteCluster, DqliteClusterSpec, PodMetadata, Retain, Scheduling, Snapshot, Storage,
 };
-pub use status::{BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus};
+pub use status::{BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus, RaftStatus};

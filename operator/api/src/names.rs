@@ -27,6 +27,13 @@ pub struct Names {
 }
 
 impl Names {
+    /// Names of several members, for people.
+    #[must_use]
+    pub fn members(&self, numbers: impl IntoIterator<Item = u32>) -> String {
+        let names = numbers.into_iter().map(|n| self.member(n));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     /// StatefulSet and PVC of a member, and its name.
     #[must_use]
     pub fn member(&self, n: u32) -> String {

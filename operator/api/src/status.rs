@@ -1,5 +1,7 @@
 //! What the operator reports. Never its memory: delete it, and the next pass rebuilds it (rule S13).
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ pub struct DqliteClusterStatus {
     /// Voters that may be lost now without a loss of the quorum.
     #[serde(default)]
     pub can_lose: i32,
+    /// How far Raft had come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raft: Option<RaftStatus>,
     /// Label selector of the members' pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
@@ -53,6 +58,21 @@ pub struct ClusterStatus {
     pub id: String,
     /// It exists; it is never founded again.
     pub founded: bool,
+}
+
+/// How far Raft had come, by the leader. Looked at once in a while: the members' metrics tell it live.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RaftStatus {
+    /// Term of the leader.
+    pub term: i64,
+    /// Index of the last committed entry.
+    pub commit: i64,
+    /// Index of the last entry in the log of each member that follows, by the member's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub followers: BTreeMap<String, i64>,
+    /// When this was so.
+    pub observed_at: Time,
 }
 
 /// One member.

@@ -122,6 +122,8 @@ pub struct Seen {
     pub runs: Template,
     /// Its pod's node takes no new pods: it is about to be drained.
     pub cordoned: bool,
+    /// Zone of its pod's node, if both are known.
+    pub zone: Option<String>,
     /// Its node.
     pub node: Node,
 }

@@ -10,6 +10,7 @@
 //! found.rs      until the cluster is founded
 //! members.rs    who is wanted, who is lost, who leaves
 //! votes.rs      who votes, who is up
+//! zones.rs      where the voters are
 //! roles.rs      votes: one change at a time, never below a quorum
 //! updates.rs    sleep, templates, disks, moves: one member at a time
 //! ```
@@ -21,6 +22,7 @@ mod roles;
 mod step;
 mod updates;
 mod votes;
+mod zones;
 
 pub use facts::{
     Change, Entry, Facts, Fit, Instance, Intent, Node, NodePhase, NodeStatus, Number, Object, Pod,
@@ -28,6 +30,8 @@ pub use facts::{
 };
 pub use members::lost_disks;
 pub use step::{Reason, Step};
+pub use votes::voters_spread;
+pub use zones::Spread;
 
 /// The one thing to do next. Total and deterministic.
 #[must_use]

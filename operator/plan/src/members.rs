@@ -4,6 +4,7 @@ use crate::{
     Entry, Facts, Fit, NodePhase, Number, Object, Pod, Reason, Record, Role, Seen, Spec, Step,
     Template, updates,
     votes::{Votes, serves},
+    zones,
 };
 
 /// Something stands in the way that is not ours to move.
@@ -119,9 +120,14 @@ pub(crate) fn size(facts: &Facts, record: &Record) -> Option<Step> {
             .and_then(|(_, node)| node.role_of(entry.id))
             .is_some_and(|r| r != Role::Spare)
     };
+    // One without whom the votes could not be spread over zones stays, if another can leave.
+    let splits = |n: Number| {
+        let rest: Vec<_> = kept.iter().map(|(m, _)| *m).filter(|m| *m != n).collect();
+        !zones::can_be_even(facts, &rest, facts.spec.voters as usize)
+    };
     let leaves = kept.iter().filter(|(n, _)| Some(*n) != founder);
     leaves
-        .min_by_key(|(n, e)| (part(e), std::cmp::Reverse(*n)))
+        .min_by_key(|(n, e)| (part(e), splits(*n), std::cmp::Reverse(*n)))
         .map(|(n, _)| Step::Retire(*n))
 }
 

@@ -1,6 +1,9 @@
 //! Who votes, who is up, who could vote: questions that several decisions ask.
 
-use crate::{Facts, NodePhase, NodeStatus, Number, RaftId, Record, Role};
+use crate::{
+    Facts, NodePhase, NodeStatus, Number, RaftId, Record, Role,
+    zones::{self, Spread},
+};
 
 /// Entries that a follower may lack and still count as caught up: answers are some milliseconds apart,
 /// and writes go on between them.
@@ -64,7 +67,8 @@ impl<'a> Votes<'a> {
         self.role(n) != Some(Role::Spare) && self.config.silent.contains(&self.id(n))
     }
 
-    /// The members that are to vote: those who do, lowest numbers first, then those who could.
+    /// The members that are to vote: those who do, lowest numbers first, then those who could; unless
+    /// others are spread better over zones.
     pub(crate) fn wanted(&self) -> Vec<Number> {
         let mut able: Vec<_> = self
             .record
@@ -73,7 +77,11 @@ impl<'a> Votes<'a> {
             .filter(|n| self.role(*n) == Some(Role::Voter) || self.is_seeded_standby(*n))
             .collect();
         able.sort_by_key(|n| (self.role(*n) != Some(Role::Voter), *n));
-        able.truncate(self.facts.spec.voters as usize);
+        let count = self.facts.spec.voters as usize;
+        if let Some(better) = zones::better(self.facts, &able, count) {
+            return better;
+        }
+        able.truncate(count);
         able
     }
 
@@ -114,6 +122,15 @@ impl<'a> Votes<'a> {
         able.sort_by_key(|n| (!self.is_kept(*n), cordoned(n), *n));
         able.first().copied()
     }
+}
+
+/// How the voters are spread over zones, by the leader's configuration.
+#[must_use]
+pub fn voters_spread(facts: &Facts) -> Spread {
+    let votes = facts.record.as_ref().and_then(|r| Votes::of(facts, r));
+    votes.map_or(Spread::Unknown, |votes| {
+        zones::spread(facts, &votes.voters().collect::<Vec<_>>())
+    })
 }
 
 /// Its engine takes part, by its own account.

@@ -104,7 +104,8 @@ fn seen(
                 .map(|p| &p.metadata)
                 .or(set.and_then(template)),
         ),
-        cordoned: member.cordoned,
+        cordoned: member.on.cordoned,
+        zone: member.on.zone.clone(),
         node: match (&member.node, entry) {
             (Some(said), Some(entry)) if speaks_for(said, cluster, entry) => Node::Says(node(said)),
             _ => Node::Unknown,

@@ -8,6 +8,7 @@
 //! act.rs       act
 //! events.rs    tells of it
 //! report.rs    report
+//! conditions.rs  its conditions
 //! verdict.rs   what a decision means to people
 //! support.rs   the small objects beside the members
 //! backoff.rs   how long a failing object waits
@@ -16,6 +17,7 @@
 
 mod act;
 mod backoff;
+mod conditions;
 mod disks;
 mod events;
 mod facts;
@@ -33,7 +35,7 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::events::Recorder,
 };
-use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions};
+use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions::reason};
 use operator_plan::{Facts, Reason, Step, decide};
 
 pub use backoff::Backoff;
@@ -102,7 +104,7 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     let wanted = match Wanted::check(&cluster, &ctx.node_image) {
         Ok(wanted) => wanted,
         Err(invalid) => {
-            let verdict = verdict::stalled(conditions::reason::INVALID_SPEC, invalid.to_string());
+            let verdict = verdict::stalled(reason::INVALID_SPEC, invalid.to_string());
             publish_unseen(ctx, &cluster, &verdict).await?;
             return Ok(Again::Later);
         }

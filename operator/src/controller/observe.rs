@@ -15,6 +15,7 @@ use operator_api::MEMBER_LABEL;
 
 use super::{Context, disks, support::Leaves};
 use crate::{
+    kube_nodes::KubeNode,
     nodes::{Nodes, Target},
     objects::{self, Memory},
     wanted::Wanted,
@@ -28,6 +29,8 @@ pub struct Observed {
     pub foreign: Option<(&'static str, String)>,
     pub token: Option<String>,
     pub members: BTreeMap<u32, Member>,
+    /// Zones in which this Kubernetes has nodes.
+    pub zones: BTreeSet<String>,
     /// Storage classes that can make a disk larger, of those that are to.
     pub growing: BTreeSet<String>,
 }
@@ -38,8 +41,8 @@ pub struct Member {
     pub set: Option<StatefulSet>,
     pub disk: Option<PersistentVolumeClaim>,
     pub pod: Option<Pod>,
-    /// Its pod's Kubernetes node is about to be drained.
-    pub cordoned: bool,
+    /// The Kubernetes node of its pod.
+    pub on: KubeNode,
     /// `None`: nothing answered.
     pub node: Option<Status>,
 }
@@ -106,10 +109,11 @@ pub async fn observe(ctx: &Context, wanted: &Wanted) -> anyhow::Result<Observed>
     }
     for pod in &pods.list(&ours).await? {
         let on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
-        let cordoned = on.is_some_and(|node| ctx.kube_nodes.is_cordoned(node));
+        let on = on.map(|node| ctx.kube_nodes.get(node)).unwrap_or_default();
         let seen = member(&mut observed, pod, &names.cluster, "-0");
-        (seen.pod, seen.cordoned) = (Some(pod.clone()), cordoned);
+        (seen.pod, seen.on) = (Some(pod.clone()), on);
     }
+    observed.zones = ctx.kube_nodes.zones();
     observed.members.remove(&0);
     find_foreign(&mut observed, &sets, &disks, wanted).await?;
     observed.growing = disks::growing(client, wanted, &observed).await;

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use operator_api::{
-    BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus,
+    BlockedBy, ClusterStatus, DqliteClusterStatus, MemberStatus, RaftStatus,
     conditions::{self, reason},
 };
-use operator_plan::{Facts, Record, Role, Template, lost_disks};
+use operator_plan::{Facts, Number, Record, Role, lost_disks};
 
 use super::{
+    conditions::Conditions,
     observe::{Member, Observed},
     verdict::{State, Verdict},
 };
@@ -51,34 +52,19 @@ pub fn status(
         .count();
     let quorum = voters.len() / 2 + 1;
     let ready = member_list.iter().filter(|m| m.ready).count();
-    let names = |members: Vec<u32>| {
-        let names = members.into_iter().map(|n| wanted.names.member(n));
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let runs = |template| {
-        let runs = facts.seen.iter().filter(|(_, seen)| seen.runs == template);
-        names(runs.map(|(n, _)| *n).collect())
-    };
-    let update = match (runs(Template::Outdated), runs(Template::Older)) {
-        (outdated, _) if !outdated.is_empty() => Some((
-            reason::TEMPLATE_CHANGED,
-            format!("to be updated: {outdated}"),
-        )),
-        (_, older) if !older.is_empty() => Some((
-            reason::OPERATOR_CHANGED,
-            format!(
-                "made by another version of the operator, which restarts nothing: {older}. The next change \
-                 of the spec that replaces pods brings this version's, with image {}",
-                wanted.image
-            ),
-        )),
-        _ => None,
-    };
     let set = Conditions {
         old: &old.conditions,
         generation: wanted.generation,
         now,
     };
+    let mut all = set.all(
+        verdict,
+        leader.is_some() && up >= quorum,
+        up == voters.len(),
+        &wanted.names.members(lost_disks(facts)),
+    );
+    all.extend(set.spread(&wanted.names, facts, &observed.zones));
+    all.extend(set.update(wanted, facts));
     DqliteClusterStatus {
         observed_generation: wanted.generation,
         cluster: observed.record.as_ref().map(|(_, memory)| ClusterStatus {
@@ -95,13 +81,8 @@ pub fn status(
             0
         },
         selector: Some(wanted.names.selector()),
-        conditions: set.all(
-            verdict,
-            leader.is_some() && up >= quorum,
-            up == voters.len(),
-            &names(lost_disks(facts)),
-            update,
-        ),
+        conditions: all,
+        raft: leader.and_then(|(n, _)| raft(wanted, n, observed, facts, old, now)),
         blocked_by: blocked(wanted, verdict, old, now),
         member_list,
     }
@@ -123,6 +104,7 @@ pub fn with_verdict(
         conditions::AVAILABLE,
         conditions::QUORUM_HEALTHY,
         conditions::STORAGE_HEALTHY,
+        conditions::VOTERS_SPREAD,
     ];
     let mut conditions: Vec<_> = old
         .conditions
@@ -137,6 +119,42 @@ pub fn with_verdict(
         conditions,
         ..old.clone()
     }
+}
+
+/// Indices move with every write of a client: no reason to write a status more often than that.
+const INDICES_EVERY: i64 = 10;
+
+fn raft(
+    wanted: &Wanted,
+    leader: Number,
+    observed: &Observed,
+    facts: &Facts,
+    old: &DqliteClusterStatus,
+    now: Timestamp,
+) -> Option<RaftStatus> {
+    let said = &observed.members.get(&leader)?.node.as_ref()?.raft;
+    let index = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let record = facts.record.as_ref()?;
+    let followers = said.peers.iter().filter_map(|peer| {
+        let name = wanted.names.member(record.by_id(peer.id)?);
+        (peer.last > 0).then_some((name, index(peer.last)))
+    });
+    let new = RaftStatus {
+        term: index(said.term),
+        commit: index(said.commit),
+        followers: followers.collect(),
+        observed_at: Time(now),
+    };
+    let lately = |before: &RaftStatus| {
+        let age = now.as_second() - before.observed_at.0.as_second();
+        before.term == new.term && age < INDICES_EVERY
+    };
+    let same = |before: &RaftStatus| {
+        (before.term, before.commit, &before.followers) == (new.term, new.commit, &new.followers)
+    };
+    let before = old.raft.as_ref().filter(|old| lately(old) || same(old));
+    // A leader alone sends nothing to anybody that would tell.
+    before.cloned().or(Some(new)).filter(|raft| raft.commit > 0)
 }
 
 fn count(n: usize) -> i32 {
@@ -243,97 +261,4 @@ pub fn is_ready(status: Option<&DqliteClusterStatus>) -> bool {
 /// The reason of condition Ready.
 pub fn reason_of(status: &DqliteClusterStatus) -> Option<&str> {
     ready_condition(status).map(|c| c.reason.as_str())
-}
-
-struct Conditions<'a> {
-    old: &'a [Condition],
-    generation: Option<i64>,
-    now: Timestamp,
-}
-
-impl Conditions<'_> {
-    fn all(
-        &self,
-        verdict: &Verdict,
-        available: bool,
-        quorum_healthy: bool,
-        lost: &str,
-        update: Option<(&'static str, String)>,
-    ) -> Vec<Condition> {
-        let mut all = vec![
-            self.ready(verdict),
-            if available {
-                self.one(
-                    conditions::AVAILABLE,
-                    true,
-                    reason::LEADER_ELECTED,
-                    "takes writes",
-                )
-            } else {
-                let m = "no leader that a majority of the voters follows";
-                self.one(conditions::AVAILABLE, false, reason::NO_LEADER, m)
-            },
-            if available && quorum_healthy {
-                self.one(conditions::QUORUM_HEALTHY, true, reason::ALL_VOTERS_UP, "")
-            } else {
-                self.one(conditions::QUORUM_HEALTHY, false, reason::VOTER_DOWN, "")
-            },
-            if lost.is_empty() {
-                self.one(
-                    conditions::STORAGE_HEALTHY,
-                    true,
-                    reason::ALL_DISKS_KNOWN,
-                    "",
-                )
-            } else {
-                let m = format!("the disk is lost or not the member's own: {lost}");
-                self.one(conditions::STORAGE_HEALTHY, false, reason::DISK_LOST, &m)
-            },
-        ];
-        all.extend(self.state(verdict));
-        if let Some((reason, m)) = update {
-            all.push(self.one(conditions::UPDATE_PENDING, true, reason, &m));
-        }
-        all
-    }
-
-    fn ready(&self, verdict: &Verdict) -> Condition {
-        let status = match verdict.state {
-            State::Ready => "True",
-            State::Unknown => "Unknown",
-            _ => "False",
-        };
-        self.with_status(conditions::READY, status, verdict.reason, &verdict.message)
-    }
-
-    /// Present only while it is true.
-    fn state(&self, verdict: &Verdict) -> Option<Condition> {
-        let type_ = match verdict.state {
-            State::Ready | State::Resting | State::Unknown => return None,
-            State::Reconciling => conditions::RECONCILING,
-            State::Stalled => conditions::STALLED,
-        };
-        Some(self.one(type_, true, verdict.reason, &verdict.message))
-    }
-
-    fn one(&self, type_: &str, is: bool, reason: &str, message: &str) -> Condition {
-        let status = if is { "True" } else { "False" };
-        self.with_status(type_, status, reason, message)
-    }
-
-    /// `lastTransitionTime` moves with the status; for Ready also with the reason, which people read
-    /// as "since when".
-    fn with_status(&self, type_: &str, status: &str, reason: &str, message: &str) -> Condition {
-        let same = self.old.iter().find(|c| {
-            c.type_ == type_ && c.status == status && (status == "True" || c.reason == reason)
-        });
-        Condition {
-            type_: type_.into(),
-            status: status.into(),
-            reason: reason.into(),
-            message: message.chars().take(1024).collect(),
-            observed_generation: self.generation,
-            last_transition_time: same.map_or(Time(self.now), |c| c.last_transition_time.clone()),
-        }
-    }
 }

@@ -154,26 +154,28 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     Some(list).filter(|l| !l.is_empty())
 }
 
-/// Members on different nodes, where there are enough.
+/// Members on different nodes and in different zones, where there are enough.
 fn apart(wanted: &Wanted) -> Affinity {
     let ours = BTreeMap::from([(
         operator_api::CLUSTER_LABEL.to_owned(),
         wanted.names.cluster.clone(),
     )]);
+    let apart = |topology: &str| WeightedPodAffinityTerm {
+        weight: 100,
+        pod_affinity_term: PodAffinityTerm {
+            label_selector: Some(LabelSelector {
+                match_labels: Some(ours.clone()),
+                match_expressions: None,
+            }),
+            topology_key: topology.into(),
+            ..PodAffinityTerm::default()
+        },
+    };
     Affinity {
         pod_anti_affinity: Some(PodAntiAffinity {
             preferred_during_scheduling_ignored_during_execution: Some(vec![
-                WeightedPodAffinityTerm {
-                    weight: 100,
-                    pod_affinity_term: PodAffinityTerm {
-                        label_selector: Some(LabelSelector {
-                            match_labels: Some(ours),
-                            match_expressions: None,
-                        }),
-                        topology_key: "kubernetes.io/hostname".into(),
-                        ..PodAffinityTerm::default()
-                    },
-                },
+                apart("kubernetes.io/hostname"),
+                apart("topology.kubernetes.io/zone"),
             ]),
             ..PodAntiAffinity::default()
         }),

@@ -6,3 +6,4 @@ mod random;
 mod stories;
 mod updates;
 mod world;
+mod zones;

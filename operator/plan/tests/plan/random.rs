@@ -21,6 +21,7 @@ enum Event {
     Misfit,
     Lag(usize),
     LoseSet(usize),
+    Place(usize, Option<String>),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -38,6 +39,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Misfit),
         1 => (0usize..9).prop_map(Event::Lag),
         1 => (0usize..9).prop_map(Event::LoseSet),
+        3 => (0usize..9, prop::option::of("[a-d]")).prop_map(|(i, zone)| Event::Place(i, zone)),
     ]
 }
 
@@ -70,6 +72,7 @@ proptest! {
                 Event::Move(i) => world.nth(i).unwanted = true,
                 Event::Lag(i) => world.nth(i).behind ^= true,
                 Event::LoseSet(i) => world.nth(i).set = false,
+                Event::Place(i, zone) => world.nth(i).zone = zone,
                 Event::LoseDisk(i) | Event::EmptyDisk(i) => {
                     let n = world.number_of(i);
                     let mut after = world.clone();

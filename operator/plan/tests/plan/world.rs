@@ -24,6 +24,7 @@ pub struct Member {
     pub unwanted: bool,
     pub fit: Fit,
     pub cordoned: bool,
+    pub zone: Option<String>,
     /// It lacks entries, by what the leader knows.
     pub behind: bool,
     /// It sends the leader nothing.
@@ -197,6 +198,7 @@ impl World {
             fit: m.fit,
             runs: m.runs,
             cordoned: m.cordoned,
+            zone: m.zone.clone(),
             disk: m
                 .disk_seen
                 .clone()
@@ -298,13 +300,12 @@ impl World {
                         ..Entry::default()
                     },
                 );
-                self.members.insert(
-                    n,
-                    Member {
-                        up: !self.newcomers_are_silent,
-                        ..Member::default()
-                    },
-                );
+                let up = !self.newcomers_are_silent;
+                let member = Member {
+                    up,
+                    ..Member::default()
+                };
+                self.members.insert(n, member);
             }
             Step::CreateDisk(n) => {
                 self.uids += 1;
