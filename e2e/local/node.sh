@@ -10,6 +10,7 @@ in_node() { # I COMMAND...
 }
 
 node_on() {
+	! alive "n$1" || return 0
 	local i=$1 dir=$DIR/n$1 cgroup
 	ip -n "$NS" link set "v$i" up
 	mkdir -p "$dir"/{kubelet,containerd,cni-net,cni-state,pods,containers,opt,sys,cgroup}

@@ -28,7 +28,7 @@ pub async fn as_operator(pod: &Pod) -> Connection {
         cluster: env_of(pod, "DQLITE_CLUSTER").unwrap(),
         target: env_of(pod, "DQLITE_ID").unwrap().parse().unwrap(),
         caller: Caller::Operator,
-        sender: None,
+        found: None,
     };
     let ip = pod.status.as_ref().unwrap().pod_ip.clone().unwrap();
     let options = Options {

@@ -19,16 +19,14 @@ use crate::{
     member::Member,
 };
 
-/// How long a client waits for an election before its connection ends, in network latencies: two to three
-/// election timeouts. One who tries again may come to a member that knows more.
-const ELECTION: u32 = 50;
 /// A client's connection to a leader that went away without a word must not hang.
 const CONNECT: Duration = Duration::from_secs(1);
 
 pub async fn serve(front: &Arc<Front>, peer: Peer) -> io::Result<()> {
     let member = &front.member;
     let forwarded = peer.caller == Some(Caller::Forwarded);
-    let patience = CONNECT.max(member.settings.latency() * ELECTION);
+    // After that the connection ends: one who tries again may come to a member that knows more.
+    let patience = CONNECT + member.settings.election();
     match timeout(patience, route(member, forwarded)).await?? {
         Route::Here => {
             let lost = leadership_lost(member);

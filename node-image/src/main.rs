@@ -108,11 +108,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         metrics,
         limits: front.limits.clone(),
     };
-    tokio::spawn(
-        front
-            .clone()
-            .listen(listeners.0, Port::Front, closing.clone()),
-    );
+    tokio::spawn(front.clone().listen(listeners.0, Port::Front, stop.clone()));
     tokio::spawn(
         front
             .clone()
@@ -134,6 +130,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     // On an error the disk or the engine is not to be trusted: nothing more is said to anyone.
     ended?;
     tracing::info!("asked to stop");
+    // No new clients. Members are let in until the end: one may want a vote to lead in this one's place.
     closing.cancel();
     shutdown::hand_over(&member).await;
     stop.cancel();

@@ -12,7 +12,7 @@ use std::{
 
 use dqlite_client::{
     Connection, Options,
-    proxy::{Caller, ProxyHeader},
+    proxy::{Caller, Found, ProxyHeader},
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::watch, time::timeout};
 
@@ -78,11 +78,10 @@ impl Peers {
             .ok_or_else(|| io::Error::other(format!("{address} is no member")))
     }
 
-    fn port_of(&self, id: u64) -> Option<u16> {
+    fn address_of(&self, id: u64) -> Option<String> {
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.iter()
-            .find(|(_, known)| **known == id)
-            .and_then(|(address, _)| port_of(address))
+        let found = ids.iter().find(|(_, known)| **known == id);
+        found.map(|(address, _)| address.clone())
     }
 
     fn header(&self, target: u64, caller: Caller) -> ProxyHeader {
@@ -90,7 +89,7 @@ impl Peers {
             cluster: self.cluster.clone(),
             target,
             caller,
-            sender: None,
+            found: None,
         }
     }
 
@@ -100,26 +99,67 @@ impl Peers {
         self.ask_as(header, self.connect(address, id)).await
     }
 
+    /// As [`Peers::ask`], wherever the member said it is: what decides over votes takes no member's word.
+    pub async fn ask_by_name(
+        &self,
+        address: &str,
+        id: u64,
+    ) -> Result<Connection, dqlite_client::Error> {
+        let header = self.header(id, Caller::Member);
+        self.ask_as(header, TcpStream::connect(address)).await
+    }
+
     /// Tells a member that this one is where it calls from.
     pub async fn greet(&self, address: &str, id: u64) -> Result<(), dqlite_client::Error> {
+        let here = Found {
+            id: self.own,
+            at: None,
+        };
+        self.tell(address, id, here).await
+    }
+
+    async fn tell(&self, address: &str, id: u64, found: Found) -> Result<(), dqlite_client::Error> {
         let header = ProxyHeader {
-            sender: Some(self.own),
+            found: Some(found),
             ..self.header(id, Caller::Member)
         };
         let connection = self.ask_as(header, self.connect(address, id)).await?;
         connection.leader().await.map(|_| ())
     }
 
-    /// A caller says that it is the member `id`. That is so if it answers there when called back.
-    pub async fn greeted(&self, id: u64, from: IpAddr) {
-        let Some(port) = self.port_of(id) else { return };
+    /// A caller says that a member is at this address. That is so if it answers there when called back; then
+    /// it is made known to the others who started lately, and they to it: their names may be as new.
+    pub async fn heard(&self, id: u64, ip: IpAddr) {
+        let known = self.whereabouts.of(id) == Some(ip);
+        let Some(address) = self.address_of(id).filter(|_| !known && id != self.own) else {
+            return;
+        };
+        let Some(port) = port_of(&address) else {
+            return;
+        };
         let header = self.header(id, Caller::Member);
-        let there = TcpStream::connect((from, port));
-        if let Ok(connection) = self.ask_as(header, there).await
-            && connection.leader().await.is_ok()
-        {
-            tracing::info!(id, %from, "a member is found here now");
-            self.whereabouts.note(id, from);
+        let there = self.ask_as(header, TcpStream::connect((ip, port))).await;
+        let Ok(connection) = there else { return };
+        if connection.leader().await.is_err() {
+            return;
+        }
+        tracing::info!(id, %ip, "a member is found here now");
+        let others = self.whereabouts.others(id);
+        self.whereabouts.note(id, ip);
+        for (other, at) in others {
+            let Some(others_address) = self.address_of(other) else {
+                continue;
+            };
+            // Either may be gone again: then nothing is lost.
+            let (it, him) = (
+                Found {
+                    id: other,
+                    at: Some(at),
+                },
+                Found { id, at: Some(ip) },
+            );
+            let _ = self.tell(&address, id, it).await;
+            let _ = self.tell(&others_address, other, him).await;
         }
     }
 
@@ -161,7 +201,7 @@ impl Peers {
         if let (Some(ip), Some(port)) = (self.whereabouts.of(id), port_of(address)) {
             match timeout(DIRECT, TcpStream::connect((ip, port))).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                _ => self.whereabouts.forget(id),
+                _ => self.whereabouts.forget(id, ip),
             }
         }
         TcpStream::connect(address).await

@@ -59,6 +59,11 @@ impl Settings {
         Duration::from_millis(self.latency_ms)
     }
 
+    /// Two to three election timeouts: an election is over within this, most likely.
+    pub fn election(&self) -> Duration {
+        Duration::from_secs(1).max(self.latency() * 50)
+    }
+
     /// Where one of the four ports listens; `default` is its usual number.
     pub fn listen_on(&self, default: u16) -> String {
         format!(

@@ -11,8 +11,6 @@ use crate::{engine_link, member::Member, watcher};
 /// After this the engine is stopped with or without a successor.
 const BOUND: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(1);
-/// An election that is under way may need this member's vote, and is over within this.
-const ELECTION: Duration = Duration::from_secs(1);
 
 /// Hands leadership over if this member leads; returns when another voter names another leader, or
 /// after a bounded time.
@@ -35,7 +33,10 @@ async fn try_all(member: &Member) -> Option<u64> {
         let view = watcher::view(&engine).await.ok()?;
         match view.leader {
             Some(leader) if leader == me => {}
-            None if view.role_of(me) == Some(Role::Voter) && started.elapsed() < ELECTION => {
+            // An election is under way, and may need this member's vote.
+            None if view.role_of(me) == Some(Role::Voter)
+                && started.elapsed() < member.settings.election() =>
+            {
                 sleep(Duration::from_millis(10)).await;
                 continue;
             }

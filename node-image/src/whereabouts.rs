@@ -1,10 +1,10 @@
 //! Where the other members are now, by their own word. The pod of a member that starts anew has another
 //! address, and a name server may tell the old one for half a minute more: by then a new leader that
-//! cannot reach this member may lack the majority. So a member that starts greets the others, and they
-//! call back to see that it is there.
+//! cannot reach this member may lack the majority. So a member that starts greets the others; they call
+//! back to see that it is there, and make those known to each other who started lately.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,7 +19,8 @@ use crate::member::Member;
 
 /// As long as that, a member's word is better than a name server's.
 const FRESH: Duration = Duration::from_secs(60);
-const AGAIN: Duration = Duration::from_secs(1);
+/// Seconds between two greetings: whoever cannot be reached, or cannot call back yet, may in a while.
+const AGAIN: [u64; 6] = [1, 1, 2, 4, 8, 16];
 
 /// Addresses at which members answered, by raft id.
 #[derive(Debug, Default)]
@@ -30,8 +31,12 @@ impl Whereabouts {
         self.all().insert(id, (ip, Instant::now()));
     }
 
-    pub fn forget(&self, id: u64) {
-        self.all().remove(&id);
+    /// The member is not at this address any more.
+    pub fn forget(&self, id: u64, ip: IpAddr) {
+        let mut all = self.all();
+        if all.get(&id).is_some_and(|(noted, _)| *noted == ip) {
+            all.remove(&id);
+        }
     }
 
     /// Where the member was a minute ago or less.
@@ -40,29 +45,33 @@ impl Whereabouts {
         (noted.elapsed() < FRESH).then_some(ip)
     }
 
+    /// Where members other than this one were a minute ago or less.
+    pub fn others(&self, id: u64) -> Vec<(u64, IpAddr)> {
+        let all = self.all();
+        let fresh = all
+            .iter()
+            .filter(|(other, (_, noted))| **other != id && noted.elapsed() < FRESH);
+        fresh.map(|(other, (ip, _))| (*other, *ip)).collect()
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<u64, (IpAddr, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Greets every other member once, as soon as it can be reached. One that starts later greets this one.
+/// Greets every other member some times in its first half minute.
 pub async fn greet_all(member: Arc<Member>) {
-    let started = Instant::now();
-    let mut greeted = HashSet::from([member.settings.id]);
-    while started.elapsed() < FRESH {
+    for pause in AGAIN {
+        sleep(Duration::from_secs(pause)).await;
         let view = member.status().engine.unwrap_or_default();
-        let mut greetings = JoinSet::new();
-        for other in view.members {
-            if !greeted.contains(&other.id) {
-                let peers = Arc::clone(&member.peers);
-                greetings.spawn(async move {
-                    let answered = peers.greet(&other.address, other.id).await;
-                    answered.is_ok().then_some(other.id)
-                });
-            }
-        }
-        greeted.extend(greetings.join_all().await.into_iter().flatten());
-        sleep(AGAIN).await;
+        let others = view.members.iter().filter(|m| m.id != member.settings.id);
+        let greetings: JoinSet<_> = others
+            .map(|other| {
+                let (peers, other) = (Arc::clone(&member.peers), other.clone());
+                async move { peers.greet(&other.address, other.id).await }
+            })
+            .collect();
+        greetings.join_all().await;
     }
 }
 
@@ -77,6 +86,10 @@ mod tests {
         whereabouts.note(7, ip);
         tokio::time::advance(FRESH / 2).await;
         assert_eq!(whereabouts.of(7), Some(ip));
+        assert_eq!(whereabouts.others(8), [(7, ip)]);
+        assert_eq!(whereabouts.others(7), []);
+        whereabouts.forget(7, "10.1.2.4".parse().unwrap());
+        assert_eq!(whereabouts.of(7), Some(ip), "another was forgotten");
         tokio::time::advance(FRESH / 2).await;
         assert_eq!(whereabouts.of(7), None);
     }

@@ -9,7 +9,10 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, ResourceExt,
-    runtime::{WatchStreamExt, watcher},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
 };
 
 /// Kubernetes' own label.
@@ -44,19 +47,18 @@ impl KubeNodes {
     /// Watches the nodes; yields when one was cordoned, is free again, or is in another zone.
     pub fn watch(self: Arc<Self>, client: &kube::Client) -> impl Stream<Item = ()> + Send + use<> {
         let nodes = watcher(Api::<Node>::all(client.clone()), watcher::Config::default());
-        nodes
-            .default_backoff()
-            .touched_objects()
-            .filter_map(move |node| {
-                let changed = match node {
-                    Ok(node) => self.note(&node),
-                    Err(e) => {
-                        tracing::debug!("nodes cannot be watched: {e}");
-                        false
-                    }
-                };
-                async move { changed.then_some(()) }
-            })
+        nodes.default_backoff().filter_map(move |event| {
+            let changed = match event {
+                Ok(Event::Apply(node) | Event::InitApply(node)) => self.note(&node),
+                Ok(Event::Delete(node)) => self.all().remove(&node.name_any()).is_some(),
+                Ok(Event::Init | Event::InitDone) => false,
+                Err(e) => {
+                    tracing::debug!("nodes cannot be watched: {e}");
+                    false
+                }
+            };
+            async move { changed.then_some(()) }
+        })
     }
 
     fn note(&self, node: &Node) -> bool {

@@ -139,7 +139,7 @@ impl Leader {
             cluster: cluster.into(),
             target: id,
             caller: Caller::Operator,
-            sender: None,
+            found: None,
         };
         let options = Options {
             proxy: Some(proxy),

@@ -5,6 +5,8 @@
 //! The header is written by nodes (to peers, and when they pass a client on to the leader) and by the
 //! operator. A client writes none.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::Error;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -14,7 +16,7 @@ const FAMILY_UNSPECIFIED: u8 = 0;
 const FIELD_CLUSTER: u8 = 0xe0;
 const FIELD_TARGET: u8 = 0xe1;
 const FIELD_CALLER: u8 = 0xe2;
-const FIELD_SENDER: u8 = 0xe3;
+const FIELD_FOUND: u8 = 0xe3;
 /// Longest header, in bytes, that readers take.
 pub const MAX_LEN: usize = 16 + 256;
 
@@ -38,8 +40,40 @@ pub struct ProxyHeader {
     pub target: u64,
     /// The caller's part.
     pub caller: Caller,
-    /// Raft id of a calling member that is to be found, from now on, where this connection comes from.
-    pub sender: Option<u64>,
+    /// News of where a member is.
+    pub found: Option<Found>,
+}
+
+/// Where a member is to be found from now on. Hearsay: whoever is told looks for himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Raft id of the member.
+    pub id: u64,
+    /// Its address; `None`: where this connection comes from.
+    pub at: Option<IpAddr>,
+}
+
+impl Found {
+    /// The id, and the address as IPv6 if there is one: 8 or 24 bytes.
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = self.id.to_be_bytes().to_vec();
+        match self.at {
+            Some(IpAddr::V4(v4)) => bytes.extend(v4.to_ipv6_mapped().octets()),
+            Some(IpAddr::V6(v6)) => bytes.extend(v6.octets()),
+            None => {}
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (id, at) = bytes.split_first_chunk()?;
+        let id = u64::from_be_bytes(*id);
+        let at = match at {
+            [] => None,
+            at => Some(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(at).ok()?)).to_canonical()),
+        };
+        Some(Self { id, at })
+    }
 }
 
 /// Whether a connection that starts with these bytes brings a PROXY header: `None` while eight bytes
@@ -62,8 +96,8 @@ impl ProxyHeader {
         field(FIELD_CLUSTER, self.cluster.as_bytes());
         field(FIELD_TARGET, &self.target.to_be_bytes());
         field(FIELD_CALLER, &[self.caller as u8]);
-        if let Some(sender) = self.sender {
-            field(FIELD_SENDER, &sender.to_be_bytes());
+        if let Some(found) = self.found {
+            field(FIELD_FOUND, &found.encode());
         }
         let mut out = SIGNATURE.to_vec();
         out.extend_from_slice(&[VERSION_COMMAND, FAMILY_UNSPECIFIED]);
@@ -93,7 +127,7 @@ impl ProxyHeader {
     /// # Errors
     /// [`Error::Proxy`].
     pub fn decode_fields(mut fields: &[u8]) -> Result<Self, Error> {
-        let (mut cluster, mut target, mut caller, mut sender) = (None, None, None, None);
+        let (mut cluster, mut target, mut caller, mut found) = (None, None, None, None);
         while let [kind, hi, lo, rest @ ..] = fields {
             let len = usize::from(u16::from_be_bytes([*hi, *lo]));
             let (value, rest) = rest
@@ -102,7 +136,7 @@ impl ProxyHeader {
             match *kind {
                 FIELD_CLUSTER => cluster = std::str::from_utf8(value).ok().map(str::to_owned),
                 FIELD_TARGET => target = value.try_into().ok().map(u64::from_be_bytes),
-                FIELD_SENDER => sender = value.try_into().ok().map(u64::from_be_bytes),
+                FIELD_FOUND => found = Found::decode(value),
                 FIELD_CALLER => {
                     caller = match value {
                         [1] => Some(Caller::Member),
@@ -120,7 +154,7 @@ impl ProxyHeader {
                 cluster,
                 target,
                 caller,
-                sender,
+                found,
             }),
             _ => Err(Error::Proxy("a field is missing or malformed")),
         }

@@ -4,7 +4,7 @@
 
 use dqlite_wire::{
     DEFAULT_MAX_BODY, Failure, File, Header, Member, Request, Response, Role, Rows, Value,
-    proxy::{Caller, ProxyHeader},
+    proxy::{Caller, Found, ProxyHeader},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -137,6 +137,13 @@ fn split(message: &[u8]) -> (Header, &[u8]) {
     (header, body)
 }
 
+fn found() -> impl Strategy<Value = Found> {
+    (any::<u64>(), any::<Option<std::net::IpAddr>>()).prop_map(|(id, at)| Found {
+        id,
+        at: at.map(|ip| ip.to_canonical()),
+    })
+}
+
 proptest! {
     #[test]
     fn requests_come_back(request in request()) {
@@ -193,10 +200,10 @@ proptest! {
 
     #[test]
     fn proxy_headers_come_back(
-        cluster in "[a-z0-9-]{1,60}", target: u64, c in 0..3, sender: Option<u64>,
+        cluster in "[a-z0-9-]{1,60}", target: u64, c in 0..3, found in prop::option::of(found()),
     ) {
         let caller = [Caller::Member, Caller::Operator, Caller::Forwarded][c as usize];
-        let header = ProxyHeader { cluster, target, caller, sender };
+        let header = ProxyHeader { cluster, target, caller, found };
         let bytes = header.encode();
         let (start, fields) = bytes.split_first_chunk::<16>().unwrap();
         prop_assert_eq!(ProxyHeader::fields_len(start), Ok(fields.len()));

@@ -119,7 +119,7 @@ async fn ask(member: &Member, view: &View, voters: &[u64]) -> Vec<u64> {
         let (peers, other) = (member.peers.clone(), other.clone());
         asked.spawn(async move {
             let seen = timeout(ANSWER, async {
-                watcher::view(&peers.ask(&other.address, other.id).await?).await
+                watcher::view(&peers.ask_by_name(&other.address, other.id).await?).await
             });
             let view = seen.await.ok()?.ok()?;
             confirms(&other, &view, me).then_some(other.id)

@@ -174,11 +174,11 @@ impl Front {
             let mut caller = None;
             if proxy::is_proxy(&word) == Some(true) {
                 let header = self.read_header(word, read).await?;
-                if let (Caller::Member, Some(id)) = (header.caller, header.sender) {
+                if let (Caller::Member, Some(found)) = (header.caller, header.found) {
                     let member = Arc::clone(&self.member);
-                    tokio::spawn(
-                        async move { member.peers.greeted(id, from.to_canonical()).await },
-                    );
+                    tokio::spawn(async move {
+                        member.peers.heard(found.id, found.at.unwrap_or(from)).await
+                    });
                 }
                 caller = Some(header.caller);
                 read.read_exact(&mut word).await?;

@@ -7,7 +7,7 @@ use std::{
 
 use dqlite_client::{
     Client, Connection, Error, Options, Role, Session,
-    proxy::{Caller, ProxyHeader},
+    proxy::{Caller, Found, ProxyHeader},
 };
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -235,7 +235,10 @@ impl Node {
             cluster: self.cluster().into(),
             target: other.id,
             caller: Caller::Member,
-            sender: Some(self.id),
+            found: Some(Found {
+                id: self.id,
+                at: None,
+            }),
         };
         let options = Options {
             proxy: Some(header),
@@ -264,7 +267,7 @@ impl Node {
             cluster: cluster.into(),
             target,
             caller: Caller::Operator,
-            sender: None,
+            found: None,
         };
         let options = Options {
             proxy: Some(header),

@@ -123,7 +123,8 @@ pub(crate) fn size(facts: &Facts, record: &Record) -> Option<Step> {
     // One without whom the votes could not be spread over zones stays, if another can leave.
     let splits = |n: Number| {
         let rest: Vec<_> = kept.iter().map(|(m, _)| *m).filter(|m| *m != n).collect();
-        !zones::can_be_even(facts, &rest, facts.spec.voters as usize)
+        let all_known = kept.iter().all(|(m, _)| facts.member(*m).zone.is_some());
+        all_known && !zones::can_be_even(facts, &rest, facts.spec.voters as usize)
     };
     let leaves = kept.iter().filter(|(n, _)| Some(*n) != founder);
     leaves

@@ -78,7 +78,10 @@ impl<'a> Votes<'a> {
             .collect();
         able.sort_by_key(|n| (self.role(*n) != Some(Role::Voter), *n));
         let count = self.facts.spec.voters as usize;
-        if let Some(better) = zones::better(self.facts, &able, count) {
+        // Who leads leads on, if that is as good.
+        let mut leader_first = able.clone();
+        leader_first.sort_by_key(|n| *n != self.leader);
+        if let Some(better) = zones::better(self.facts, &leader_first, count) {
             return better;
         }
         able.truncate(count);

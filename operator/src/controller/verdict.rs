@@ -265,13 +265,13 @@ fn ready(observed: &Observed, names: &Names) -> Verdict {
 fn problem(observed: &Observed, names: &Names) -> Option<Verdict> {
     observed.members.iter().find_map(|(n, member)| {
         let name = names.member(*n);
-        let (reason, message) = pod_problem(member.pod.as_ref()?, &name)?;
+        let (reason, message) = pod_problem(member.pod.as_ref()?, names, &name)?;
         let m = format!("{name}: {message}");
         Some(verdict(State::Reconciling, reason, m))
     })
 }
 
-fn pod_problem(pod: &Pod, member: &str) -> Option<(&'static str, String)> {
+fn pod_problem(pod: &Pod, names: &Names, member: &str) -> Option<(&'static str, String)> {
     let status = pod.status.as_ref()?;
     for container in status.container_statuses.iter().flatten() {
         let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
@@ -309,7 +309,8 @@ fn pod_problem(pod: &Pod, member: &str) -> Option<(&'static str, String)> {
         {
             let m = format!(
                 "its disk is on a node that cannot run it now ({why}). If the node is gone for good, have \
-                 another member take its place: kubectl delete pvc {member}"
+                 another member take its place: kubectl -n {} delete pvc {member}",
+                names.namespace
             );
             return Some((reason::DISK_UNREACHABLE, m));
         }

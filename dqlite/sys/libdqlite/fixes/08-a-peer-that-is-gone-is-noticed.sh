@@ -1,26 +1,17 @@
 # A connection to a peer is read too, for its end: messages go one way, so that else only the next one shows
-# it, by getting lost.
+# it, by getting lost. Another is made when there is something to say.
 after src/raft/uv_send.c '^struct uvClient$' 'bool closing;' <<'C'
 	bool lost;                      /* The peer ended the connection */
 C
 after src/raft/uv_send.c '^static int uvClientInit\(' 'c->closing = false;' <<'C'
 	c->lost = false;
 C
-after src/raft/uv_send.c '^/\* Forward declaration' '^static void uvClientConnect\(struct uvClient \*c\);' <<'C'
-static void uvClientTimerCb(uv_timer_t *timer);
-C
-replace src/raft/uv_send.c 'uvClientConnect\(c\); /\* Trigger a new connection attempt' '^	}$' <<'C'
-		if (c->lost) {
-			/* A peer that ends each connection is not to be
-			 * asked again at once. */
-			c->lost = false;
-			int rv = uv_timer_start(&c->timer, uvClientTimerCb,
-						c->uv->connect_retry_delay, 0);
-			dqlite_assert(rv == 0);
+replace src/raft/uv_send.c 'uvClientConnect\(c\); /\* Trigger a new connection attempt' 'uvClientConnect\(c\); /\* Trigger a new connection attempt' <<'C'
+		if (c->lost && queue_empty(&c->pending)) {
 			return;
 		}
+		c->lost = false;
 		uvClientConnect(c); /* Trigger a new connection attempt. */
-	}
 C
 after src/raft/uv_send.c '^static void uvClientDisconnect\(' '^}$' <<'C'
 
@@ -47,7 +38,16 @@ static void uvClientReadCb(struct uv_stream_s *stream,
 	}
 }
 C
+after src/raft/uv_send.c '^static int uvClientSend\(' 'queue_insert_tail\(&c->pending' <<'C'
+		if (c->lost && c->old_stream == NULL) {
+			c->lost = false;
+			uvClientConnect(c);
+		}
+C
 replace src/raft/uv_send.c '^		uvClientSendPending\(c\);$' '^		uvClientSendPending\(c\);$' <<'C'
 		(void)uv_read_start(stream, uvClientAllocCb, uvClientReadCb);
 		uvClientSendPending(c);
+C
+replace src/raft/uv_send.c '^	       c->connect.data != NULL\);$' '^	       c->connect.data != NULL\);$' <<'C'
+	       c->connect.data != NULL || c->lost);
 C

@@ -173,7 +173,7 @@ pub fn encoded(requests: &[Request]) -> Vec<u8> {
 }
 
 /// Id of the engine that opened a connection for Raft.
-pub async fn caller(mut stream: TcpStream) -> u64 {
+pub async fn caller(stream: &mut TcpStream) -> u64 {
     // The protocol's version, the header of CONNECT, the id.
     let mut start = [[0; 8]; 3];
     stream.read_exact(start.as_flattened_mut()).await.unwrap();

@@ -74,3 +74,22 @@ fn who_is_needed_for_an_even_spread_does_not_leave() {
     assert_eq!(world.run(), Step::Done);
     assert_eq!(zones(&world), ["a", "b", "c"]);
 }
+
+#[test]
+fn who_leaves_is_not_chosen_by_a_zone_that_is_unknown() {
+    let mut world = ready(5);
+    place(&mut world, &["a", "b", "c", "a", "b"]);
+    world.members.get_mut(&1).unwrap().zone = None;
+    world.resize(3);
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.members.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn the_leader_keeps_its_vote_if_another_can_go() {
+    let mut world = three_of_five(&["a", "a", "a", "b", "c"]);
+    world.leader = Some(world.id(3));
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.leader, Some(world.id(3)));
+    assert_eq!(zones(&world), ["a", "b", "c"]);
+}
