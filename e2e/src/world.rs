@@ -192,21 +192,20 @@ impl World {
         status
     }
 
-    /// Who says Ready takes a write and gives it back, through the Service. The operator has found the
-    /// leader through it from its own node; the other nodes' proxies may follow a second or two later.
+    /// Who says Ready takes a write and gives it back, through the Service.
     async fn ready_is_true(&self) {
         if !self.provider.has(Capability::PodNetwork) {
             return;
         }
         let address = self.leader_service().await;
-        let within = Duration::from_secs(4);
+        let within = Duration::from_secs(1);
         let asked = Instant::now();
         let works = tokio::time::timeout(within, writer::round_trip(&address)).await;
         println!("Ready; a write and a read took {:?}", asked.elapsed());
         let status = self.status().await;
         // It may have changed its mind by now, and be right.
         if is_true(&status, conditions::READY) {
-            works.expect("Ready, but no write and read within 4 s");
+            works.expect("Ready, but no write and read within 1 s");
         }
     }
 

@@ -203,14 +203,10 @@ async fn a_node_is_off_for_good_with_its_disk() {
     writer.more(50).await;
     let tally = writer.stop(Duration::from_secs(20)).await;
     world.provider.power_on(&node).await.unwrap();
-    world
-        .kubectl(&[
-            "wait",
-            "--for=condition=Ready",
-            "--timeout=60s",
-            &format!("node/{node}"),
-        ])
-        .await;
+    let name = format!("node/{node}");
+    for what in ["--for=create", "--for=condition=Ready"] {
+        world.kubectl(&["wait", what, "--timeout=60s", &name]).await;
+    }
     world
         .finish(&[tally], "PVC deleted as the condition says")
         .await;
@@ -223,6 +219,7 @@ async fn votes_leave_a_zone_that_holds_a_majority() {
     let Some(world) = World::empty(test, &[PodNetwork]).await else {
         return;
     };
+    mend_nodes(&world).await;
     let zones = "jsonpath={range .items[*]}{.metadata.name} {.metadata.labels.topology\\.kubernetes\\.io/zone}{\"\\n\"}{end}";
     let zones = world.kubectl(&["get", "nodes", "-o", zones]).await;
     let zones: BTreeMap<&str, &str> = zones

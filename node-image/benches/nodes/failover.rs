@@ -14,42 +14,89 @@ use crate::{bare::Bare, median, nodes::Cluster};
 
 const KILLS: usize = 5;
 
+/// What is compared.
+struct Row {
+    latency: &'static str,
+    what: &'static str,
+    cluster: Either,
+    gaps: Vec<f64>,
+}
+
+enum Either {
+    Ours(Cluster),
+    Bare(Bare),
+}
+
 pub async fn measure() {
     println!("\n## Write gap after the leader is killed\n");
-    println!("One client that writes without a pause, {KILLS} kills with SIGKILL.\n");
+    println!(
+        "One client that writes without a pause; {KILLS} kills with SIGKILL of each, in turns.\n"
+    );
     println!("| network latency | what | median s | longest s |");
     println!("| --- | --- | --- | --- |");
-    for (net, latency) in (50..).zip([20, 50, 100]) {
-        let argument = format!("--latency-ms={latency}");
-        let mut cluster = Cluster::of_three_with(net, &[&argument]).await;
-        let addresses: Vec<_> = cluster.nodes.iter().map(|n| n.real_address()).collect();
-        let writer = Writer::start(Client::with_options(addresses, options()));
-        let mut gaps = Vec::new();
-        for _ in 0..KILLS {
-            writer.settle().await;
-            let leader = cluster.leader().await;
-            cluster.nodes[leader].kill();
-            gaps.push(writer.gap().await);
-            cluster.nodes[leader].start().await;
-            let node = &cluster.nodes[leader];
-            crate::nodes::until("ready again", async || node.status().await["ready"] == true).await;
-        }
-        print(&format!("{latency} ms"), "through our front", gaps);
+    let mut rows = Vec::new();
+    for (net, latency) in (50..).step_by(2).zip(["20", "50", "100"]) {
+        let ours = Cluster::of_three_with(net, &[&format!("--latency-ms={latency}")]).await;
+        rows.push(Row::new(latency, "through our front", Either::Ours(ours)));
+        let bare = Bare::of_three(net + 1, &["nodelay", latency]).await;
+        rows.push(Row::new(latency, "bare engine", Either::Bare(bare)));
     }
-    let mut bare = Bare::of_three(55, &[]).await;
-    let writer = Writer::start(Client::with_options(
-        bare.nodes.iter().map(|n| n.address.clone()),
-        options(),
+    let bare = Bare::of_three(60, &["nodelay"]).await;
+    rows.push(Row::new(
+        "the library's default",
+        "bare engine",
+        Either::Bare(bare),
     ));
-    let mut gaps = Vec::new();
     for _ in 0..KILLS {
+        for row in &mut rows {
+            row.kill().await;
+        }
+    }
+    for row in rows {
+        let longest = row.gaps.iter().copied().fold(0.0, f64::max);
+        let middle = median(row.gaps);
+        println!(
+            "| {} | {} | {middle:.2} | {longest:.2} |",
+            row.latency, row.what
+        );
+    }
+}
+
+impl Row {
+    fn new(latency: &'static str, what: &'static str, cluster: Either) -> Self {
+        let gaps = Vec::new();
+        Self {
+            latency,
+            what,
+            cluster,
+            gaps,
+        }
+    }
+
+    /// Kills the leader under a writer, waits for the next commit, and starts the old leader anew.
+    async fn kill(&mut self) {
+        let addresses: Vec<_> = match &self.cluster {
+            Either::Ours(ours) => ours.nodes.iter().map(|n| n.real_address()).collect(),
+            Either::Bare(bare) => bare.nodes.iter().map(|n| n.address.clone()).collect(),
+        };
+        let writer = Writer::start(Client::with_options(addresses, options()));
         writer.settle().await;
-        let killed = bare.kill_leader().await;
-        gaps.push(writer.gap().await);
-        bare.restart(killed);
+        let killed = match &mut self.cluster {
+            Either::Ours(ours) => {
+                let leader = ours.leader().await;
+                ours.nodes[leader].kill();
+                leader
+            }
+            Either::Bare(bare) => bare.kill_leader().await,
+        };
+        self.gaps.push(writer.gap().await);
+        match &mut self.cluster {
+            Either::Ours(ours) => ours.nodes[killed].start().await,
+            Either::Bare(bare) => bare.restart(killed),
+        }
+        // It catches up before it may be needed.
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    print("the library's default", "bare engine", gaps);
 }
 
 fn options() -> Options {
@@ -58,14 +105,6 @@ fn options() -> Options {
         request_timeout: Duration::from_secs(2),
         ..Options::default()
     }
-}
-
-fn print(latency: &str, what: &str, gaps: Vec<f64>) {
-    let longest = gaps.iter().copied().fold(0.0, f64::max);
-    println!(
-        "| {latency} | {what} | {:.2} | {longest:.2} |",
-        median(gaps)
-    );
 }
 
 /// Writes all the time, over a new session after each failure.
