@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("ID ADDRESS DIRECTORY [found] [nodelay] [LATENCY-MS]".into());
     };
     let id = id.parse()?;
-    let mut config = Config::new(id, address, directory).bind(address);
+    let mut config = Config::new(id, address, directory)
+        .bind(address)
+        .busy_timeout(Duration::from_secs(5));
     for option in options {
         match option.as_str() {
             "found" => dqlite_engine::found(Path::new(directory), id, address)?,

@@ -1,5 +1,6 @@
 //! Three members as processes on this machine, through our front and without it: commits, and the gap after
-//! the leader is killed. `make bench` runs this and prints what it prints. What is compared takes turns.
+//! the leader is killed. `make bench` runs this and prints what it prints; `ONLY=commits` or `ONLY=failover`
+//! picks one. What is compared takes turns.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that fails should panic")]
 
@@ -17,8 +18,13 @@ mod failover;
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        commits::measure().await;
-        failover::measure().await;
+        let only = std::env::var("ONLY").unwrap_or_default();
+        if only != "failover" {
+            commits::measure().await;
+        }
+        if only != "commits" {
+            failover::measure().await;
+        }
     });
 }
 

@@ -40,6 +40,8 @@ use limits::{Entrance, Limits};
 
 const FIRST_BYTE: Duration = Duration::from_secs(5);
 const HEADER: Duration = Duration::from_secs(10);
+/// Raft's message of an ordinary commit, a few pages of 4 KiB, is read at once.
+const READ: usize = 16 << 10;
 
 /// Which port a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +131,7 @@ impl Front {
     ) -> io::Result<()> {
         socket::prepare(&stream)?;
         let (read, write) = stream.into_split();
-        let mut read = BufReader::new(read);
+        let mut read = BufReader::with_capacity(READ, read);
         let caller = self.start(&mut read, from).await.inspect_err(|e| {
             if e.kind() == io::ErrorKind::InvalidData {
                 self.metrics.refused("bad start");

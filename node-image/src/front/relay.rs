@@ -117,8 +117,11 @@ impl Relay<'_> {
     }
 
     async fn send(&mut self, header: &Header, body: &[u8]) -> io::Result<()> {
-        self.engine_write.write_all(&header.encode()).await?;
-        self.engine_write.write_all(body).await
+        // One write, or the engine wakes up twice.
+        let mut message = Vec::with_capacity(Header::LEN + body.len());
+        message.extend_from_slice(&header.encode());
+        message.extend_from_slice(body);
+        self.engine_write.write_all(&message).await
     }
 
     async fn reply(&mut self, response: &Response) -> io::Result<()> {
