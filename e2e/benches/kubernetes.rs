@@ -86,7 +86,7 @@ async fn model(world: &World) -> (StatefulSet, PersistentVolumeClaim) {
     let pod = set.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
     let keep = |name: &str| name == "data";
     pod.volumes.as_mut().unwrap().retain(|v| keep(&v.name));
-    pod.service_account_name = None;
+    (pod.service_account_name, pod.service_account) = (None, None);
     let container = &mut pod.containers[0];
     container
         .volume_mounts
