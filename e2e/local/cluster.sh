@@ -6,7 +6,8 @@
 #   cluster.sh NAME kubeconfig      print the path of the administrator's kubeconfig
 #   cluster.sh NAME load TAR...     import image archives on every node
 #   cluster.sh NAME sh NODE CMD...  run a command in a node's namespaces
-#   cluster.sh NAME node-off I | node-on I     as a power failure, and its end
+#   cluster.sh NAME nodes           print the names of the nodes
+#   cluster.sh NAME node-off NODE   as a power failure; node-on NODE ends it
 #
 # NAME is `demo` or `test`; each has networks and names of its own, so both can run at once. A node is a
 # set of namespaces (network, mount, pid, uts) with its own containerd, kubelet and kube-proxy; see
@@ -155,7 +156,8 @@ sh)
 	shift
 	in_node "$i" "$@"
 	;;
+nodes) for i in $(seq "$NODES"); do echo "n$i"; done ;;
 node-off) node_off "${1#n}" ;;
 node-on) node_on "${1#n}" ;;
-*) sed -n '2,10p' "$0" && exit 2 ;;
+*) sed -n '2,11p' "$0" && exit 2 ;;
 esac

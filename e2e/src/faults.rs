@@ -18,7 +18,8 @@ use operator_api::DqliteCluster;
 use serde_json::json;
 
 use crate::{
-    World,
+    Provider, World,
+    provider::Capability,
     world::{READY, env_of},
 };
 
@@ -38,6 +39,35 @@ pub async fn as_operator(pod: &Pod) -> Connection {
     Connection::dial(&format!("{ip}:9001"), &options)
         .await
         .unwrap()
+}
+
+/// Undoes what a test of nodes that failed may have left; where nodes are ours to power off.
+pub async fn mend_nodes() {
+    let provider = Provider::from_env();
+    if !provider.has(Capability::NodePower) {
+        return;
+    }
+    for node in provider.nodes().await.unwrap() {
+        provider.power_on(&node).await.unwrap();
+        let node = format!("node/{node}");
+        for what in ["--for=create", "--for=condition=Ready"] {
+            kubectl(&["wait", what, "--timeout=90s", &node]).await;
+        }
+        kubectl(&["uncordon", &node]).await;
+    }
+}
+
+/// Runs kubectl; its output, or a panic with what it said.
+pub async fn kubectl(arguments: &[&str]) -> String {
+    let mut command = tokio::process::Command::new("kubectl");
+    let out = command
+        .args(arguments)
+        .output()
+        .await
+        .expect("kubectl runs");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "kubectl {arguments:?}: {said}");
+    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 impl World {
@@ -146,16 +176,8 @@ impl World {
         }
     }
 
-    /// Runs kubectl; its output, or a panic with what it said.
+    /// As [`kubectl`].
     pub async fn kubectl(&self, arguments: &[&str]) -> String {
-        let mut command = tokio::process::Command::new("kubectl");
-        let out = command
-            .args(arguments)
-            .output()
-            .await
-            .expect("kubectl runs");
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "kubectl {arguments:?}: {said}");
-        String::from_utf8_lossy(&out.stdout).into_owned()
+        kubectl(arguments).await
     }
 }

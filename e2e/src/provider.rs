@@ -62,6 +62,20 @@ impl Provider {
         .await
     }
 
+    /// Names of its nodes, those that are off included.
+    pub async fn nodes(&self) -> anyhow::Result<Vec<String>> {
+        let names = self.tell(
+            &["nodes"],
+            &[
+                "ps",
+                "-a",
+                "--filter=label=io.x-k8s.kind.role",
+                "--format={{.Names}}",
+            ],
+        );
+        Ok(names.await?.lines().map(str::to_owned).collect())
+    }
+
     /// Ends a node as a power failure does: at once, and without a word.
     pub async fn power_off(&self, node: &str) -> anyhow::Result<()> {
         self.tell(&["node-off", node], &["kill", node]).await?;

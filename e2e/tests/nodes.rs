@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use dqlite_e2e::{World, provider::Capability::*, report, world::READY};
+use dqlite_e2e::{World, faults::mend_nodes, provider::Capability::*, report, world::READY};
 use kube::ResourceExt;
 use operator_api::{DqliteCluster, conditions::reason};
 use serde_json::json;
@@ -26,10 +26,10 @@ async fn nodes_of(world: &World) -> BTreeSet<String> {
 #[tokio::test]
 async fn each_node_is_drained_in_turn_under_a_writer() {
     let test = "each_node_is_drained_in_turn_under_a_writer";
+    mend_nodes().await;
     let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
         return;
     };
-    mend_nodes(&world).await;
     let writer = world.writer().await;
     writer.more(50).await;
     let mut gaps = Vec::new();
@@ -64,6 +64,7 @@ async fn each_node_is_drained_in_turn_under_a_writer() {
 #[tokio::test]
 async fn a_cordoned_node_loses_the_leadership() {
     let test = "a_cordoned_node_loses_the_leadership";
+    mend_nodes().await;
     let Some(world) = World::with(test, json!({}), &[PodNetwork]).await else {
         return;
     };
@@ -80,22 +81,9 @@ async fn a_cordoned_node_loses_the_leadership() {
     world.note("").await;
 }
 
-/// Undoes what a test that failed may have left.
-async fn mend_nodes(world: &World) {
-    let nodes = world.kubectl(&["get", "nodes", "-o", "name"]).await;
-    for node in nodes.lines() {
-        world.kubectl(&["uncordon", node]).await;
-        if world.provider.has(NodePower) {
-            let name = node.trim_start_matches("node/");
-            world.provider.power_on(name).await.unwrap();
-        }
-    }
-}
-
 /// A node that can be powered off without more than its members: the suite reaches Services through the
 /// first, and what Kubernetes and the operator need is moved away. Its member leads.
 async fn node_to_lose(world: &World) -> (String, String) {
-    mend_nodes(world).await;
     let mut pods = world.pods().await;
     pods.sort_by_key(|p| p.spec.as_ref().unwrap().node_name.clone());
     let pod = pods.last().unwrap();
@@ -131,6 +119,7 @@ async fn node_to_lose(world: &World) -> (String, String) {
 #[tokio::test]
 async fn a_node_is_powered_off_and_on() {
     let test = "a_node_is_powered_off_and_on";
+    mend_nodes().await;
     let Some(world) = World::with(test, json!({}), &[PodNetwork, NodePower]).await else {
         return;
     };
@@ -168,6 +157,7 @@ async fn a_node_is_powered_off_and_on() {
 #[tokio::test]
 async fn a_node_is_off_for_good_with_its_disk() {
     let test = "a_node_is_off_for_good_with_its_disk";
+    mend_nodes().await;
     let Some(world) = World::with(test, json!({}), &[PodNetwork, NodePower]).await else {
         return;
     };
@@ -216,15 +206,16 @@ async fn a_node_is_off_for_good_with_its_disk() {
 #[tokio::test]
 async fn votes_leave_a_zone_that_holds_a_majority() {
     let test = "votes_leave_a_zone_that_holds_a_majority";
+    mend_nodes().await;
     let Some(world) = World::empty(test, &[PodNetwork]).await else {
         return;
     };
-    mend_nodes(&world).await;
     let zones = "jsonpath={range .items[*]}{.metadata.name} {.metadata.labels.topology\\.kubernetes\\.io/zone}{\"\\n\"}{end}";
     let zones = world.kubectl(&["get", "nodes", "-o", zones]).await;
     let zones: BTreeMap<&str, &str> = zones
         .lines()
         .filter_map(|line| line.split_once(' '))
+        .filter(|(_, zone)| !zone.is_empty())
         .map(|(node, zone)| (zone, node))
         .collect();
     if zones.len() < 3 {

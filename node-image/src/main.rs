@@ -6,7 +6,8 @@
 //! member.rs       what it is told, the engine that it runs, its status
 //! watcher.rs      looks at engine and disk; ends the process when going on would do harm
 //! peers.rs        reaching other members, with the header that names who is meant
-//! whereabouts.rs  where members are that started lately
+//! greeting.rs     tells the others where this one is
+//! whereabouts.rs  where members were found lately
 //! progress.rs     how far Raft has come, by the headers that pass
 //! front/          port 9001: everything that reaches the engine comes through here
 //! leader_port.rs  port 9002: forwards to today's leader
@@ -18,6 +19,7 @@
 mod admin;
 mod engine_link;
 mod front;
+mod greeting;
 mod health;
 mod leader_port;
 mod member;
@@ -36,7 +38,6 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use tokio::{net::TcpListener, signal::unix};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     front::{Front, Port},
@@ -100,21 +101,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
 
     let member = Member::start(settings).await?;
     let (pulse, metrics) = (Pulse::new(), Metrics::new());
-    let (closing, stop) = (CancellationToken::new(), CancellationToken::new());
-    let front = Front::new(member.clone(), metrics.clone(), stop.clone());
+    let front = Front::new(member.clone(), metrics.clone());
     let health = health::Health {
         member: member.clone(),
         pulse: pulse.clone(),
         metrics,
         limits: front.limits.clone(),
     };
-    tokio::spawn(front.clone().listen(listeners.0, Port::Front, stop.clone()));
-    tokio::spawn(
-        front
-            .clone()
-            .listen(listeners.1, Port::Leader, closing.clone()),
-    );
-    tokio::spawn(whereabouts::greet_all(member.clone()));
+    tokio::spawn(front.clone().listen(listeners.0, Port::Front));
+    tokio::spawn(front.clone().listen(listeners.1, Port::Leader));
+    tokio::spawn(greeting::greet_all(member.clone()));
     let admin = axum::serve(listeners.2, admin::router(member.clone()));
     let health = axum::serve(listeners.3, health::router(health));
 
@@ -130,10 +126,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     // On an error the disk or the engine is not to be trusted: nothing more is said to anyone.
     ended?;
     tracing::info!("asked to stop");
-    // No new clients. Members are let in until the end: one may want a vote to lead in this one's place.
-    closing.cancel();
+    front.closing.cancel();
     shutdown::hand_over(&member).await;
-    stop.cancel();
+    front.stop.cancel();
     tokio::time::sleep(DRAIN).await;
     member.stop().await;
     Ok(())

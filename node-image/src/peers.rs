@@ -14,12 +14,20 @@ use dqlite_client::{
     Connection, Options,
     proxy::{Caller, Found, ProxyHeader},
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::watch, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use crate::{engine_link, socket, whereabouts::Whereabouts};
 
 /// The engine's threads wait for a connection, so it must not take longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// More than members of a cluster.
+const NEWS: usize = 16;
 /// After this a member is not where it said; there is time left to ask for its name.
 const DIRECT: Duration = Duration::from_millis(300);
 
@@ -31,6 +39,8 @@ pub struct Peers {
     engine: watch::Receiver<Option<String>>,
     ids: Mutex<HashMap<String, u64>>,
     whereabouts: Whereabouts,
+    /// News that are looked into at once.
+    hearing: Semaphore,
 }
 
 impl Peers {
@@ -42,6 +52,7 @@ impl Peers {
             engine,
             ids: Mutex::default(),
             whereabouts: Whereabouts::default(),
+            hearing: Semaphore::new(NEWS),
         })
     }
 
@@ -127,39 +138,52 @@ impl Peers {
         connection.leader().await.map(|_| ())
     }
 
-    /// A caller says that a member is at this address. That is so if it answers there when called back; then
-    /// it is made known to the others who started lately, and they to it: their names may be as new.
-    pub async fn heard(&self, id: u64, ip: IpAddr) {
-        let known = self.whereabouts.of(id) == Some(ip);
-        let Some(address) = self.address_of(id).filter(|_| !known && id != self.own) else {
+    /// News of where a member is, from a caller at `from`. It is so if the member answers there when called
+    /// back. Who says so of itself is then made known to the others who started lately, and they to it: their
+    /// names may be as new.
+    pub async fn heard(&self, found: Found, from: IpAddr) {
+        let (id, ip) = (found.id, found.at.unwrap_or(from).to_canonical());
+        let Some(address) = self.address_of(id).filter(|_| id != self.own) else {
             return;
         };
-        let Some(port) = port_of(&address) else {
+        // News come a few at a time, or from somebody who means no good.
+        let Ok(_one_of_few) = self.hearing.try_acquire() else {
             return;
         };
-        let header = self.header(id, Caller::Member);
-        let there = self.ask_as(header, TcpStream::connect((ip, port))).await;
-        let Ok(connection) = there else { return };
-        if connection.leader().await.is_err() {
+        if self.whereabouts.of(id) == Some(ip) || !self.is_at(&address, id, ip).await {
             return;
         }
+        let Some(others) = self.whereabouts.note(id, ip) else {
+            return;
+        };
         tracing::info!(id, %ip, "a member is found here now");
-        let others = self.whereabouts.others(id);
-        self.whereabouts.note(id, ip);
+        if found.at.is_some() {
+            return;
+        }
         for (other, at) in others {
             let Some(others_address) = self.address_of(other) else {
                 continue;
             };
+            let to_it = Found {
+                id: other,
+                at: Some(at),
+            };
+            let to_other = Found { id, at: Some(ip) };
             // Either may be gone again: then nothing is lost.
-            let (it, him) = (
-                Found {
-                    id: other,
-                    at: Some(at),
-                },
-                Found { id, at: Some(ip) },
-            );
-            let _ = self.tell(&address, id, it).await;
-            let _ = self.tell(&others_address, other, him).await;
+            let _ = self.tell(&address, id, to_it).await;
+            let _ = self.tell(&others_address, other, to_other).await;
+        }
+    }
+
+    /// Whether the member answers at this address, on the port of its name.
+    async fn is_at(&self, address: &str, id: u64, ip: IpAddr) -> bool {
+        let Some(port) = port_of(address) else {
+            return false;
+        };
+        let header = self.header(id, Caller::Member);
+        match self.ask_as(header, TcpStream::connect((ip, port))).await {
+            Ok(connection) => connection.leader().await.is_ok(),
+            Err(_) => false,
         }
     }
 

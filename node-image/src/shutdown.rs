@@ -35,7 +35,7 @@ async fn try_all(member: &Member) -> Option<u64> {
             Some(leader) if leader == me => {}
             // An election is under way, and may need this member's vote.
             None if view.role_of(me) == Some(Role::Voter)
-                && started.elapsed() < member.settings.election() =>
+                && started.elapsed() < member.settings.election().min(BOUND / 2) =>
             {
                 sleep(Duration::from_millis(10)).await;
                 continue;

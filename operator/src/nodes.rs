@@ -1,12 +1,13 @@
 //! Talking to the nodes of a cluster: their admin port, and the dqlite protocol at the leader.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use dqlite_client::{
     Connection, Error, Options, Outcome, code,
-    proxy::{Caller, ProxyHeader},
+    proxy::{Caller, Found, ProxyHeader},
 };
 use dqlite_wire::Role;
+use futures::future::join_all;
 use node_api::{ADMIN_PORT, FRONT_PORT, INSTANCE_HEADER, POD_HEADER, Status, TOKEN_HEADER};
 
 use crate::faults;
@@ -119,6 +120,43 @@ pub async fn leads_through(address: &str) -> bool {
     matches!(asked.await, Ok(Some(_)))
 }
 
+/// Tells each of these members, by raft id and address, where the others are. After many pods started at once
+/// no name server may lead one to another for half a minute, and nobody else is there to tell them.
+pub async fn introduce(cluster: &str, members: &[(u64, IpAddr)]) {
+    let told = members.iter().map(async |(id, ip)| {
+        for (other, at) in members.iter().filter(|(other, _)| other != id) {
+            let found = Found {
+                id: *other,
+                at: Some(*at),
+            };
+            if let Ok(node) = dial(&ip.to_string(), cluster, *id, Some(found)).await {
+                // They look for themselves; that it was heard is enough.
+                let _ = node.leader().await;
+            }
+        }
+    });
+    join_all(told).await;
+}
+
+async fn dial(ip: &str, cluster: &str, id: u64, found: Option<Found>) -> Result<Connection, Error> {
+    let proxy = ProxyHeader {
+        cluster: cluster.into(),
+        target: id,
+        caller: Caller::Operator,
+        found,
+    };
+    let options = Options {
+        request_timeout: if found.is_some() {
+            ANSWER
+        } else {
+            Options::default().request_timeout
+        },
+        proxy: Some(proxy),
+        ..Options::default()
+    };
+    Connection::dial(&format!("{}:{FRONT_PORT}", bracketed(ip)), &options).await
+}
+
 /// A connection to the member that leads, which has said so itself on this connection.
 pub struct Leader {
     connection: Connection,
@@ -135,24 +173,13 @@ pub enum Change {
 impl Leader {
     /// Connects to the member `id` of `cluster`; an error unless it leads.
     pub async fn dial(ip: &str, cluster: &str, id: u64) -> Result<Self, Error> {
-        let proxy = ProxyHeader {
-            cluster: cluster.into(),
-            target: id,
-            caller: Caller::Operator,
-            found: None,
-        };
-        let options = Options {
-            proxy: Some(proxy),
-            ..Options::default()
-        };
-        let address = format!("{}:{FRONT_PORT}", bracketed(ip));
-        let connection = Connection::dial(&address, &options).await?;
+        let connection = dial(ip, cluster, id, None).await?;
         let leader = connection.leader().await?;
         faults::answered();
         match leader {
             Some(leader) if leader.id == id => Ok(Self { connection }),
             _ => Err(Error::NoLeader {
-                tried: vec![format!("{address} does not lead")],
+                tried: vec![format!("{ip} does not lead")],
             }),
         }
     }

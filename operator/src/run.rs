@@ -7,7 +7,7 @@ use kube::{
     client::ClientBuilder,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::{net::TcpListener, signal::unix};
+use tokio::{net::TcpListener, signal::unix, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
@@ -90,6 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         hints: Hints::new(),
         changes: Arc::default(),
         kube_nodes: Arc::default(),
+        introductions: Arc::new(Semaphore::new(controller::INTRODUCTIONS)),
         metrics: metrics.clone(),
     });
 

@@ -59,6 +59,8 @@ pub struct Front {
     pub limits: Arc<Limits>,
     /// Ends every connection: the node stops.
     pub stop: CancellationToken,
+    /// No more clients: the node is about to stop.
+    pub closing: CancellationToken,
     /// Held while a membership change runs.
     changes: Mutex<()>,
 }
@@ -72,24 +74,26 @@ pub struct Peer {
 }
 
 impl Front {
-    pub fn new(member: Arc<Member>, metrics: Arc<Metrics>, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(member: Arc<Member>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (limits, changes) = (Limits::new(), Mutex::default());
+        let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
         Arc::new(Self {
             member,
             metrics,
             limits,
             stop,
+            closing,
             changes,
         })
     }
 
-    /// Takes connections until `closing`, each in a task of its own.
-    pub async fn listen(
-        self: Arc<Self>,
-        listener: TcpListener,
-        port: Port,
-        closing: CancellationToken,
-    ) {
+    /// Takes connections until the node stops, each in a task of its own; clients until it closes.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener, port: Port) {
+        let closing = match port {
+            // Members are let in until the end: one may want a vote to lead in this one's place.
+            Port::Front => self.stop.clone(),
+            Port::Leader => self.closing.clone(),
+        };
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -138,6 +142,9 @@ impl Front {
             }
         })?;
         let inside = matches!(caller, Some(Caller::Member | Caller::Operator));
+        if !inside && self.closing.is_cancelled() {
+            return Err(io::Error::other("this member is about to stop"));
+        }
         let _place = if inside {
             None
         } else {
@@ -176,11 +183,11 @@ impl Front {
             let mut caller = None;
             if proxy::is_proxy(&word) == Some(true) {
                 let header = self.read_header(word, read).await?;
-                if let (Caller::Member, Some(found)) = (header.caller, header.found) {
+                if let (Caller::Member | Caller::Operator, Some(found)) =
+                    (header.caller, header.found)
+                {
                     let member = Arc::clone(&self.member);
-                    tokio::spawn(async move {
-                        member.peers.heard(found.id, found.at.unwrap_or(from)).await
-                    });
+                    tokio::spawn(async move { member.peers.heard(found, from).await });
                 }
                 caller = Some(header.caller);
                 read.read_exact(&mut word).await?;

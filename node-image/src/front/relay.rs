@@ -19,7 +19,7 @@ use super::{
 };
 use crate::engine_link;
 
-/// Largest answer that is looked into.
+/// Largest answer that is looked into, and largest request that is copied.
 const SMALL: usize = 4096;
 
 /// Serves a connection until it ends. With `advertised`, as the leader that calls itself so: LEADER
@@ -117,6 +117,10 @@ impl Relay<'_> {
     }
 
     async fn send(&mut self, header: &Header, body: &[u8]) -> io::Result<()> {
+        if body.len() > SMALL {
+            self.engine_write.write_all(&header.encode()).await?;
+            return self.engine_write.write_all(body).await;
+        }
         // One write, or the engine wakes up twice.
         let mut message = Vec::with_capacity(Header::LEN + body.len());
         message.extend_from_slice(&header.encode());

@@ -10,7 +10,7 @@ mod nodes;
 use std::time::{Duration, Instant};
 
 use cut::Cut;
-use dqlite_client::Session;
+use dqlite_client::{Role, Session};
 use nodes::{Cluster, until};
 
 #[tokio::test]
@@ -164,8 +164,17 @@ async fn a_member_that_moved_is_found_before_its_name_is() {
     let ready = async || moved.status().await["ready"] == true;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!ready().await, "the leader reached it by its name");
-    moved.greets(&cluster.nodes[leader]).await;
+    let stays = &cluster.nodes[leader];
+    moved.greets_from("127.9.14.77", stays).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!ready().await, "nobody is at that address");
+    moved.greets(stays).await;
     until("ready", ready).await;
+    // What decides over votes asks by name.
+    let other = cluster.nodes[(leader + 2) % 3].id;
+    let refused = stays.as_operator().await.assign(other, Role::Spare).await;
+    let reason = refused.unwrap_err().to_string();
+    assert!(reason.contains("refused: 1 of the 2 voters"), "{reason}");
 }
 
 #[tokio::test]

@@ -226,10 +226,13 @@ impl Node {
 
     /// Says to another that it is where it is. On loopback its own greeting comes from 127.0.0.1.
     pub async fn greets(&self, other: &Node) {
+        self.greets_from(&self.host, other).await;
+    }
+
+    /// Says to another that it is there, be it so or not.
+    pub async fn greets_from(&self, host: &str, other: &Node) {
         let socket = TcpSocket::new_v4().unwrap();
-        socket
-            .bind(format!("{}:0", self.host).parse().unwrap())
-            .unwrap();
+        socket.bind(format!("{}:0", host).parse().unwrap()).unwrap();
         let to = other.real_address().parse().unwrap();
         let header = ProxyHeader {
             cluster: self.cluster().into(),

@@ -37,6 +37,7 @@ use kube::{
 };
 use operator_api::{DqliteCluster, DqliteClusterStatus, FIELD_MANAGER, conditions::reason};
 use operator_plan::{Facts, Reason, Step, decide};
+use tokio::sync::Semaphore;
 
 pub use backoff::Backoff;
 pub use observe::Observed;
@@ -64,6 +65,7 @@ pub struct Context {
     pub hints: Hints,
     pub kube_nodes: Arc<KubeNodes>,
     pub changes: Arc<Changes>,
+    pub introductions: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -88,6 +90,10 @@ impl Again {
         }
     }
 }
+
+/// Clusters whose members are introduced to each other at once, and the pause after each.
+pub const INTRODUCTIONS: usize = 4;
+const INTRODUCTIONS_PAUSE: Duration = Duration::from_secs(2);
 
 /// One pass over one cluster.
 async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Again> {
@@ -128,6 +134,7 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
         publish(ctx, &cluster, &wanted, &observed, &facts, &verdict).await?;
         return Ok(Again::Later);
     }
+    introduce(ctx, &observed, &facts);
     let events = Events::about(&cluster, &ctx.recorder);
     let acted = match support::ensure(ctx, &wanted, &observed, &facts).await {
         Ok(()) => act::act(ctx, &wanted, &observed, &facts, &step, &events).await,
@@ -152,6 +159,31 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
         publish(ctx, &cluster, &wanted, &observed, &facts, &verdict).await?;
     }
     acted.map(|()| again)
+}
+
+/// Members that know no leader may not know where the others are either: they are told, now and then.
+fn introduce(ctx: &Context, observed: &Observed, facts: &Facts) {
+    let memory = observed.record.as_ref().map(|(_, memory)| memory);
+    let Some(memory) = memory.filter(|m| m.record.founded && facts.leader().is_none()) else {
+        return;
+    };
+    let Ok(one_of_few) = Arc::clone(&ctx.introductions).try_acquire_owned() else {
+        return;
+    };
+    let place = |n: &u32| {
+        let id = memory.record.members.get(n)?.id;
+        // Who does not answer here has no engine that could ask for another.
+        facts.node(*n)?;
+        let ip = observed.members.get(n)?.target()?.ip.parse().ok()?;
+        Some((id, ip))
+    };
+    let members: Vec<_> = observed.members.keys().filter_map(place).collect();
+    let cluster = memory.cluster.clone();
+    tokio::spawn(async move {
+        nodes::introduce(&cluster, &members).await;
+        tokio::time::sleep(INTRODUCTIONS_PAUSE).await;
+        drop(one_of_few);
+    });
 }
 
 /// Writes the status if it is another than before.
