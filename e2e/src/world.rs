@@ -322,9 +322,8 @@ impl World {
         Writer::start(&address, 0)
     }
 
-    /// Compares the rows on every node, and writes the test's line of figures.
-    pub async fn finish(self, tallies: &[Tally], note: impl Into<String>) {
-        // Every node has its rows compared; pods of members that left are gone first.
+    /// Compares the rows on every node; pods of members that left are gone first.
+    pub async fn check_rows(&self, tallies: &[Tally]) {
         let members = self.cluster().await.spec.members as usize;
         let all = async |_: &DqliteCluster| {
             let fronts = self.fronts().await;
@@ -336,6 +335,11 @@ impl World {
         for front in fronts {
             ledger::check(&front, tallies).await.unwrap();
         }
+    }
+
+    /// Compares the rows on every node, and writes the test's line of figures.
+    pub async fn finish(self, tallies: &[Tally], note: impl Into<String>) {
+        self.check_rows(tallies).await;
         Line {
             note: note.into(),
             ..Line::of(tallies)

@@ -317,10 +317,7 @@ async fn an_object_that_is_applied_again_finds_its_data() {
         world.apply(json!({"members": members})).await.unwrap();
         let status = world.ready().await;
         assert_eq!(status.cluster.unwrap().id, id, "the same cluster");
-        for front in world.fronts().await {
-            let rows = std::slice::from_ref(&tally);
-            dqlite_e2e::ledger::check(&front, rows).await.unwrap();
-        }
+        world.check_rows(std::slice::from_ref(&tally)).await;
     }
     // A majority missing.
     let left = names(&world).await;
