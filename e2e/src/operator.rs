@@ -24,14 +24,13 @@ impl World {
         api.patch_scale(OPERATOR, &PatchParams::default(), &patch)
             .await
             .unwrap();
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let started = Instant::now();
         loop {
             assert!(
                 started.elapsed() < READY,
                 "the operator is not scaled to {replicas}"
             );
-            let pods = pods.list(&ListParams::default()).await.unwrap();
+            let pods = self.operators().list(&ListParams::default()).await.unwrap();
             let ready = pods.iter().filter(|p| is_ready(p)).count();
             if pods.items.len() == replicas as usize && ready == pods.items.len() {
                 return;

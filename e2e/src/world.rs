@@ -209,6 +209,15 @@ impl World {
         }
     }
 
+    /// Waits until the cluster has no such member any more.
+    pub async fn without(&self, member: &str) {
+        let gone = async |c: &DqliteCluster| {
+            let members = &c.status.as_ref()?.member_list;
+            members.iter().all(|m| m.name != member).then_some(())
+        };
+        self.until(&format!("no {member}"), READY, gone).await;
+    }
+
     /// Waits for a reason of the Ready condition; its message.
     pub async fn reason(&self, reason: &str) -> String {
         self.until(reason, READY, async |cluster| {

@@ -184,19 +184,11 @@ async fn a_node_is_off_for_good_with_its_disk() {
         "--wait=false",
     ];
     world.kubectl(&delete).await;
-    let replaced = async |c: &DqliteCluster| {
-        let members = &c.status.as_ref()?.member_list;
-        members.iter().all(|m| m.name != member).then_some(())
-    };
-    world.until("the member is replaced", READY, replaced).await;
+    world.without(&member).await;
     world.ready().await;
     writer.more(50).await;
     let tally = writer.stop(Duration::from_secs(20)).await;
-    world.provider.power_on(&node).await.unwrap();
-    let name = format!("node/{node}");
-    for what in ["--for=create", "--for=condition=Ready"] {
-        world.kubectl(&["wait", what, "--timeout=60s", &name]).await;
-    }
+    mend_nodes().await;
     world
         .finish(&[tally], "PVC deleted as the condition says")
         .await;

@@ -14,7 +14,6 @@ use std::{
 
 use dqlite_e2e::{World, provider::Capability::*, report::Line, world::READY};
 use kube::ResourceExt;
-use operator_api::DqliteCluster;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -131,11 +130,7 @@ async fn run(world: &World, flow: Flow, k: Option<u64>) -> u64 {
         world.operator_ended().await;
     }
     if flow == Flow::Replace {
-        let gone = async |c: &DqliteCluster| {
-            let members = &c.status.as_ref()?.member_list;
-            members.iter().all(|m| m.name != "demo-2").then_some(())
-        };
-        world.until("demo-2 is replaced", READY, gone).await;
+        world.without("demo-2").await;
     }
     let voters = if flow == Flow::ScaleOut { 5 } else { 3 };
     let roles = outcome(world).await;

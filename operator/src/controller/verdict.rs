@@ -124,7 +124,7 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                     "the disks of {} are lost or not theirs, and the rest is no majority; nothing is \
                      touched until a person decides. Put the PVCs back with their volumes; or, if the \
                      data is not needed, delete the object, its PVCs and ConfigMap {}, and apply it again",
-                    lost.iter().map(name).collect::<Vec<_>>().join(", "),
+                    wanted.names.members(lost.iter().copied()),
                     wanted.names.record()
                 ),
             ),

@@ -293,13 +293,11 @@ impl World {
                 self.record().next += 1;
                 let id = 1000 + u64::from(n);
                 assert!(self.ids.insert(id), "rule S3: id {id} is used again");
-                self.record().members.insert(
-                    n,
-                    Entry {
-                        id,
-                        ..Entry::default()
-                    },
-                );
+                let entry = Entry {
+                    id,
+                    ..Entry::default()
+                };
+                self.record().members.insert(n, entry);
                 let up = !self.newcomers_are_silent;
                 let member = Member {
                     up,
