@@ -2,7 +2,7 @@
 //! vote moves while another voter is down, but that a lost one goes; the leader goes last.
 
 use crate::{
-    Change, Facts, Number, Reason, Record, Remedy, Role, Step, members::is_lost, votes::Votes,
+    Change, Facts, Number, Reason, Record, Remedy, Role, Step, members::is_lost, votes::Votes, zones,
 };
 
 /// Standbys that a cluster has beside its voters, at most.
@@ -123,6 +123,7 @@ impl Votes<'_> {
             .filter(|n| matches!(self.role(*n), Some(Role::Standby | Role::Spare)))
             .collect();
         others.sort_by_key(|n| (self.role(*n), *n));
+        self.bring_forward_who_spreads(&wanted, &mut others);
         others.into_iter().enumerate().find_map(|(i, n)| {
             let role = if i < STANDBYS {
                 Role::Standby
@@ -131,6 +132,23 @@ impl Votes<'_> {
             };
             (self.role(n) != Some(role)).then_some(Step::Assign(n, role))
         })
+    }
+
+    /// Who has no log cannot vote. Where the votes cannot be spread over zones for want of one, it gets the log.
+    fn bring_forward_who_spreads(&self, wanted: &[Number], others: &mut [Number]) {
+        let can_be_even = |others: &[Number]| {
+            let with_log = [wanted, others.get(..STANDBYS).unwrap_or(others)].concat();
+            zones::can_be_even(self.facts, &with_log, self.facts.spec.voters as usize)
+        };
+        for spare in STANDBYS..others.len() {
+            if can_be_even(others) {
+                return;
+            }
+            others[..=spare].rotate_right(1);
+            if !can_be_even(others) {
+                others[..=spare].rotate_left(1);
+            }
+        }
     }
 
     /// Members without a vote that leave. A removal is repeated until it was answered: that it is

@@ -86,6 +86,19 @@ fn who_leaves_is_not_chosen_by_a_zone_that_is_unknown() {
 }
 
 #[test]
+fn a_spare_gets_the_log_where_the_votes_need_its_zone() {
+    let mut world = World::new(7);
+    world.spec.voters = 3;
+    assert_eq!(world.run(), Step::Done);
+    place(&mut world, &["a", "a", "a", "b", "a", "a", "c"]);
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(zones(&world), ["a", "b", "c"]);
+    world.log.clear();
+    assert_eq!(world.run(), Step::Done);
+    assert_eq!(world.log, [Step::Done], "and stays");
+}
+
+#[test]
 fn the_leader_keeps_its_vote_if_another_can_go() {
     let mut world = three_of_five(&["a", "a", "a", "b", "c"]);
     world.leader = Some(world.id(3));
