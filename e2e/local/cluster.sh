@@ -8,6 +8,8 @@
 #   cluster.sh NAME sh NODE CMD...  run a command in a node's namespaces
 #   cluster.sh NAME nodes           print the names of the nodes
 #   cluster.sh NAME node-off NODE   as a power failure; node-on NODE ends it
+#   cluster.sh NAME stand-in CMD... run a program that plays a node and its pods, as it were on a machine of its
+#                                   own; it is told the node's address and the first of its pods'
 #
 # NAME is `demo` or `test`; each has networks and names of its own, so both can run at once. A node is a
 # set of namespaces (network, mount, pid, uts) with its own containerd, kubelet and kube-proxy; see
@@ -69,13 +71,7 @@ network_up() { # one bridge for all; this machine is a host on it, and reaches e
 	ip route add "$SERVICES.0.0/16" via "$NET.11"
 	for i in $(seq "$NODES"); do
 		n=$NS-n$i
-		ip netns add "$n"
-		ip -n "$NS" link add "v$i" type veth peer name eth0 netns "$n"
-		ip -n "$NS" link set "v$i" master br0 up
-		ip -n "$n" link set lo up
-		ip -n "$n" addr add "$NET.1$i/24" dev eth0
-		ip -n "$n" link set eth0 up
-		ip -n "$n" route add default via "$API"
+		attach "$n" "v$i" "$NET.1$i"
 		ip netns exec "$n" sysctl -qw net.ipv4.ip_forward=1
 		ip route add "$PODS.$i.0/24" via "$NET.1$i"
 		ip -n "$NS" route add "$PODS.$i.0/24" via "$NET.1$i"
@@ -85,9 +81,33 @@ network_up() { # one bridge for all; this machine is a host on it, and reaches e
 	done
 }
 
+attach() { # NAMESPACE LINK ADDRESS: a machine on the bridge
+	ip netns add "$1"
+	ip -n "$NS" link add "$2" type veth peer name eth0 netns "$1"
+	ip -n "$NS" link set "$2" master br0 up
+	ip -n "$1" link set lo up
+	ip -n "$1" addr add "$3/24" dev eth0
+	ip -n "$1" link set eth0 up
+	ip -n "$1" route add default via "$API"
+}
+
+# Every address of the pods is the program's own, so that it may listen for all of them.
+stand_in() {
+	local n=$NS-stand-in address=$NET.99 pods=$PODS.128.0/17 i
+	if ! [ -e "/run/netns/$n" ]; then
+		attach "$n" stand-in "$address"
+		ip -n "$n" route add local "$pods" dev lo
+		for i in $(seq "$NODES"); do
+			ip -n "$NS-n$i" route add "$pods" via "$address"
+			ip -n "$n" route add "$PODS.$i.0/24" via "$NET.1$i"
+		done
+	fi
+	exec nsenter "--net=/run/netns/$n" "$@" "$address" "$PODS.128.1"
+}
+
 network_down() {
 	local i
-	for i in $(seq 9); do ip netns del "$NS-n$i" 2>/dev/null || true; done
+	for i in n{1..9} stand-in; do ip netns del "$NS-$i" 2>/dev/null || true; done
 	ip link del "$NS" 2>/dev/null || true
 	ip netns del "$NS" 2>/dev/null || true
 }
@@ -156,8 +176,9 @@ sh)
 	shift
 	in_node "$i" "$@"
 	;;
+stand-in) stand_in "$@" ;;
 nodes) for i in $(seq "$NODES"); do echo "n$i"; done ;;
 node-off) node_off "${1#n}" ;;
 node-on) node_on "${1#n}" ;;
-*) sed -n '2,11p' "$0" && exit 2 ;;
+*) sed -n '2,13p' "$0" && exit 2 ;;
 esac

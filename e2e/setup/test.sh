@@ -11,6 +11,7 @@ step "each library crate compiles alone" "$ROOT/e2e/setup/alone.sh"
 step "bindings are current" "$ROOT/dqlite/sys/libdqlite/check-bindings.sh"
 step "libdqlite as released, which the tests of our fixes harm (1 min the first time)" \
 	"$ROOT/dqlite/sys/libdqlite/build.sh" --released
+step "clients that others made (1 min the first time)" "$ROOT/node-image/tests/clients/setup.sh"
 echo "==> unit, snapshot and node tests ..."
 unit=$SECONDS
 cargo test -q --workspace --exclude dqlite-e2e

@@ -8,6 +8,7 @@
 //! writer.rs     numbers its rows, and knows what became of each
 //! ledger.rs     compares the rows on every node
 //! prober.rs     asks every pod all the time who leads and what the cluster is
+//! stand_in/     members without machines, by the hundred
 //! report.rs     one line of figures per test; what one needs to see why one failed
 //! ```
 //! Tests are in `tests/`: those of `clusters.rs` run side by side, the others one at a time: `life.rs`
@@ -27,6 +28,7 @@ pub mod operator;
 pub mod prober;
 pub mod provider;
 pub mod report;
+pub mod stand_in;
 pub mod world;
 pub mod writer;
 

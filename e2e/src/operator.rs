@@ -99,18 +99,22 @@ impl World {
 
     /// Answers, of the API server and of nodes, that the operator had so far.
     pub async fn operators_answers(&self) -> u64 {
-        self.ask_operator("GET", "answers").await.parse().unwrap()
+        self.ask_operator("GET", "faults/answers")
+            .await
+            .parse()
+            .unwrap()
     }
 
     /// The operator ends with its `k`-th answer from now in its hands.
     pub async fn end_operator_after(&self, k: u64) {
-        self.ask_operator("POST", &format!("end-after/{k}")).await;
+        self.ask_operator("POST", &format!("faults/end-after/{k}"))
+            .await;
     }
 
-    async fn ask_operator(&self, method: &str, path: &str) -> String {
+    /// The operator's answer on its own HTTP port.
+    pub async fn ask_operator(&self, method: &str, path: &str) -> String {
         let pod = self.operator("is ready", is_ready).await.name_any();
-        let path =
-            format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/faults/{path}");
+        let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/{path}");
         let request = http::Request::builder()
             .method(method)
             .uri(path)
@@ -119,17 +123,25 @@ impl World {
         self.client.request_text(request).await.unwrap()
     }
 
-    /// Waits until the operator has ended as told. Nobody waits for the lease of one that is dead.
-    pub async fn operator_ended(&self) {
-        let ended = |p: &Pod| {
+    /// Waits until the operator has ended as told; where there is nothing left to do first, it is ended
+    /// then. Nobody waits for the lease of one that is dead.
+    pub async fn operator_ended(&self, nothing_left: impl AsyncFn() -> bool) {
+        let runs = |p: &Pod| {
             container(p).is_some_and(|c| {
-                c.restart_count > 0 || {
-                    let state = c.state.as_ref();
-                    state.is_some_and(|s| s.terminated.is_some())
-                }
+                let ended = c.state.as_ref().is_some_and(|s| s.terminated.is_some());
+                c.restart_count == 0 && !ended
             })
         };
-        let pod = self.operator("ended", ended).await;
+        let pod = self.operator("was told to end", |_| true).await;
+        let started = Instant::now();
+        while runs(&self.operators().get(&pod.name_any()).await.unwrap()) {
+            if nothing_left().await {
+                println!("the operator had nothing left to do");
+                break;
+            }
+            assert!(started.elapsed() < READY, "the operator does not end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         self.replace_operator(&pod).await;
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let _ = leases.delete(OPERATOR, &DeleteParams::default()).await;

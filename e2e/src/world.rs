@@ -179,17 +179,16 @@ impl World {
 
     /// Waits until the cluster is as its spec wants it, and no pod says otherwise.
     pub async fn ready(&self) -> DqliteClusterStatus {
-        let status = self
-            .until("Ready", READY, async |cluster| {
-                let status = cluster.status.clone()?;
-                let members = cluster.spec.members;
-                let current = status.observed_generation == cluster.metadata.generation;
-                let whole = status.members == members && status.ready_members == members;
-                (current && whole && is_true(&status, conditions::READY)).then_some(status)
-            })
-            .await;
+        let status = self.until("Ready", READY, async |cluster| whole(cluster));
+        let status = status.await;
         self.ready_is_true().await;
         status
+    }
+
+    /// The status, if the cluster is there and as its spec wants it now.
+    pub async fn is_ready(&self) -> Option<DqliteClusterStatus> {
+        let clusters = self.api::<DqliteCluster>();
+        whole(&clusters.get_opt(&self.names.cluster).await.unwrap()?)
     }
 
     /// Who says Ready takes a write and gives it back, through the Service.
@@ -392,6 +391,15 @@ impl Drop for World {
             report::keep(&self.test, &self.names.namespace);
         }
     }
+}
+
+/// The status of a cluster that is as its spec wants it.
+fn whole(cluster: &DqliteCluster) -> Option<DqliteClusterStatus> {
+    let status = cluster.status.clone()?;
+    let members = cluster.spec.members;
+    let current = status.observed_generation == cluster.metadata.generation;
+    let whole = status.members == members && status.ready_members == members;
+    (current && whole && is_true(&status, conditions::READY)).then_some(status)
 }
 
 /// Whether a condition is True.

@@ -422,7 +422,8 @@ async fn clusters_with_like_names_do_not_meet() {
     let Some(world) = World::empty(test, &[PodNetwork]).await else {
         return;
     };
-    // In another test's namespace stands another `demo`.
+    let elsewhere = World::with("clusters_elsewhere", json!({"members": 1}), &[]);
+    let elsewhere = elsewhere.await.unwrap();
     world.apply(json!({"members": 1})).await.unwrap();
     world
         .apply_as("demo-1", json!({"members": 1}))
@@ -432,11 +433,17 @@ async fn clusters_with_like_names_do_not_meet() {
     let (one, other) = (world.ready().await, beside.ready().await);
     assert_eq!(one.member_list[0].name, "demo-1");
     assert_eq!(other.member_list[0].name, "demo-1-1");
-    assert_ne!(one.cluster.unwrap().id, other.cluster.unwrap().id);
+    let third = elsewhere.ready().await;
+    assert_eq!(third.member_list[0].name, "demo-1");
+    let ids = [one, other, third].map(|status| status.cluster.unwrap().id);
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>().len(), 3);
     world.scale(3).await;
     world.ready().await;
     assert_eq!(beside.ready().await.members, 1);
-    world.note("demo beside demo-1").await;
+    assert_eq!(elsewhere.ready().await.members, 1);
+    elsewhere.delete_namespace().await;
+    let note = "demo beside demo-1, and demo in another namespace";
+    world.note(note).await;
 }
 
 /// 100 MB, or as many as `E2E_LARGE_MB` says: `make e2e-large` takes more than the library as released could.

@@ -61,7 +61,10 @@ fn main() -> ExitCode {
     if std::env::var_os("UV_THREADPOOL_SIZE").is_none() {
         tracing::warn!("UV_THREADPOOL_SIZE is unset: with 4 threads, dead peers can stall writes");
     }
+    // The engine has one thread and more to do: with as many here, messages wake more threads than they need.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((processors / 2).max(1))
         .enable_all()
         .build()
     {
@@ -71,7 +74,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(settings));
+    // Beside the rest on a worker, or each look at the engine would wake another thread.
+    let ended = runtime.block_on(runtime.spawn(run(settings)));
+    let ended = ended.unwrap_or_else(|panicked| Err(panicked.into()));
     // A thread that looks a name up may hang on; nothing waits for it.
     runtime.shutdown_background();
     match ended {

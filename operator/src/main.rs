@@ -11,6 +11,7 @@
 //! hints.rs      nodes tell when something changes
 //! kube_nodes.rs which Kubernetes nodes are about to be drained
 //! lease.rs      leader election
+//! process.rs    what the process itself needs
 //! faults.rs     ends the process in the midst of things, for tests
 //! crds.rs       prints the definition of DqliteCluster
 //! ```
@@ -27,6 +28,7 @@ mod lease;
 mod metrics;
 mod nodes;
 mod objects;
+mod process;
 mod run;
 mod server;
 mod wanted;

@@ -9,9 +9,16 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::process::Process;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Method {
+    method: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -28,13 +35,22 @@ pub struct Metrics {
     seconds: Histogram,
     ready: Family<Cluster, Gauge>,
     leader: Gauge,
+    requests: Family<Method, Counter>,
 }
 
 impl Metrics {
     pub fn new() -> Arc<Self> {
-        let mut registry = Registry::with_prefix("dqlite_operator");
+        let mut all = Registry::default();
+        all.register_collector(Box::new(Process));
+        let registry = all.sub_registry_with_prefix("dqlite_operator");
         let (passes, ready, leader) = (Family::default(), Family::default(), Gauge::default());
         let seconds = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]);
+        let requests = Family::default();
+        registry.register(
+            "api_requests",
+            "Requests to the API server, watches too",
+            Family::clone(&requests),
+        );
         registry.register("passes", "Passes over a cluster", Family::clone(&passes));
         registry.register("pass_seconds", "Duration of a pass", seconds.clone());
         registry.register(
@@ -48,12 +64,19 @@ impl Metrics {
             Gauge::clone(&leader),
         );
         Arc::new(Self {
-            registry,
+            registry: all,
             passes,
             seconds,
             ready,
             leader,
+            requests,
         })
+    }
+
+    /// The API server is asked.
+    pub fn asks(&self, method: &str) {
+        let method = method.to_owned();
+        self.requests.get_or_create(&Method { method }).inc();
     }
 
     /// Begins to time a pass.

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::{
-    client::ClientBuilder,
+    client::{Body, ClientBuilder},
     runtime::events::{Recorder, Reporter},
 };
 use tokio::{net::TcpListener, signal::unix, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::{
     controller::{self, Context},
@@ -64,18 +64,25 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         // A restarted container keeps its pod's name, but not what it knew.
         me: format!("{}_{:08x}", args.name, rand::random::<u32>()),
     };
+    let metrics = Metrics::new();
+    let counted = Arc::clone(&metrics);
+    let asked = MapRequestLayer::new(move |request: http::Request<Body>| {
+        counted.asks(request.method().as_str());
+        request
+    });
     let answered = MapResponseLayer::new(|answer| {
         faults::answered();
         answer
     });
     let client = ClientBuilder::try_from(config)?
         .with_layer(&answered)
+        .with_layer(&asked)
         .build();
     let reporter = Reporter {
         controller: "dqlite-operator".into(),
         instance: Some(args.name.clone()),
     };
-    let (lease, metrics) = (Lease::new(), Metrics::new());
+    let lease = Lease::new();
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,

@@ -5,10 +5,8 @@
 #   build.sh --path      print the directory: lib/libdqlite.a, include/dqlite.h (DQLITE_LIB_DIR is its lib)
 #   build.sh --released  build it as it was released, for the tests of the fixes, and print the directory
 # Both also hold shared/libdqlite.so.0, which only those tests load.
-#
-# The source comes through an apt root of its own: the machine's sources and lists stay as they are.
-# The archive's address is the one that the machine uses already; Debian's keyring checks the rest.
 . "$(dirname "$0")/../../../e2e/setup/common.sh"
+. "$ROOT/e2e/setup/apt.sh"
 
 VERSION=1.18.7
 REVISION=1
@@ -19,27 +17,10 @@ HERE=$ROOT/dqlite/sys/libdqlite
 OUT=$(cache_dir "libdqlite-$VERSION" "$HERE/build.sh" "$HERE"/fixes/*.sh)
 RELEASED=$(cache_dir "libdqlite-$VERSION-released" "$HERE/build.sh")
 
-archive() {
-	apt-get indextargets --format '$(CREATED_BY)|$(COMPONENT)|$(REPO_URI)' |
-		awk -F'|' '$1 == "Packages" && $2 == "main" && $3 !~ /security/ { print $3; exit }'
-}
-
-private_apt() { # ROOT ARGUMENT...
-	local root=$1
-	shift
-	apt-get -q -o "Dir::Etc::SourceList=$root/sources.list" -o "Dir::Etc::SourceParts=$root/parts" \
-		-o "Dir::State::Lists=$root/lists" -o "Dir::State::status=$root/status" \
-		-o "Dir::Cache=$root/cache" -o APT::Sandbox::User=root "$@"
-}
-
 fetch() { # DIR: leaves the checked source in DIR/src
-	local dir=$1 root=$1/apt uri tar=dqlite_$VERSION.orig.tar.gz
-	uri=$(archive)
-	[ -n "$uri" ] || { echo "this machine's apt has no Debian archive with a main component" >&2; return 1; }
-	mkdir -p "$root/lists/partial" "$root/cache/archives/partial" "$root/parts" "$dir/src"
-	: >"$root/status"
-	echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $SUITE main" >"$root/sources.list"
-	private_apt "$root" update
+	local dir=$1 root=$1/apt tar=dqlite_$VERSION.orig.tar.gz
+	mkdir -p "$dir/src"
+	apt_root "$root" deb-src "$SUITE"
 	(cd "$dir" && private_apt "$root" source --download-only "dqlite=$VERSION-$REVISION" &&
 		sha256sum --check <<<"$SHA256  $tar")
 	tar -xf "$dir/$tar" -C "$dir/src" --strip-components=1

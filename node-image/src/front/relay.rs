@@ -8,7 +8,6 @@ use dqlite_client::code;
 use dqlite_wire::{DEFAULT_MAX_BODY, Failure, Header, Request, Response, Rows, kind, reply};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
-    net::unix,
     time::timeout,
 };
 
@@ -17,7 +16,7 @@ use super::{
     check::{Statements, Verdict, check},
     guard, invalid, raft,
 };
-use crate::engine_link;
+use crate::engine_link::{self, EngineRead, EngineWrite};
 
 /// Largest answer that is looked into, and largest request that is copied.
 const SMALL: usize = 4096;
@@ -25,8 +24,7 @@ const SMALL: usize = 4096;
 /// Serves a connection until it ends. With `advertised`, as the leader that calls itself so: LEADER
 /// names that address, and the connection ends when this member does not lead.
 pub async fn serve(front: &Front, peer: Peer, advertised: Option<&str>) -> io::Result<()> {
-    let engine = engine_link::connect(&front.engine()?)?;
-    let (engine_read, mut engine_write) = engine.into_split();
+    let (engine_read, mut engine_write) = engine_link::connect(&front.engine()?)?;
     engine_write
         .write_all(&dqlite_wire::PROTOCOL_VERSION.to_le_bytes())
         .await?;
@@ -49,8 +47,8 @@ pub async fn serve(front: &Front, peer: Peer, advertised: Option<&str>) -> io::R
 struct Relay<'a> {
     front: &'a Front,
     peer: Peer,
-    engine_read: BufReader<unix::OwnedReadHalf>,
-    engine_write: unix::OwnedWriteHalf,
+    engine_read: BufReader<EngineRead>,
+    engine_write: EngineWrite,
     advertised: Option<&'a str>,
     statements: Statements,
 }

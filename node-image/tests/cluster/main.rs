@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod clients;
 mod cut;
 mod guard;
 mod nodes;

@@ -2,7 +2,8 @@
 //! vote moves while another voter is down, but that a lost one goes; the leader goes last.
 
 use crate::{
-    Change, Facts, Number, Reason, Record, Remedy, Role, Step, members::is_lost, votes::Votes, zones,
+    Change, Facts, Number, Reason, Record, Remedy, Role, Step, members::is_lost, votes::Votes,
+    zones,
 };
 
 /// Standbys that a cluster has beside its voters, at most.

@@ -27,6 +27,7 @@ impl Conditions<'_> {
         verdict: &Verdict,
         available: bool,
         quorum_healthy: bool,
+        names: &Names,
         lost: &str,
     ) -> Vec<Condition> {
         let mut all = vec![
@@ -55,7 +56,13 @@ impl Conditions<'_> {
                     "",
                 )
             } else {
-                let m = format!("the disk is lost or not the member's own: {lost}");
+                let m = format!(
+                    "the disk is lost or not the member's own: {lost}. While a majority of the disks is left, new members \
+                     take their place. What is left: kubectl -n {} get pvc -l {}={}",
+                    names.namespace,
+                    operator_api::CLUSTER_LABEL,
+                    names.cluster
+                );
                 self.one(conditions::STORAGE_HEALTHY, false, reason::DISK_LOST, &m)
             },
         ];

@@ -61,6 +61,7 @@ pub fn status(
         verdict,
         leader.is_some() && up >= quorum,
         up == voters.len(),
+        &wanted.names,
         &wanted.names.members(lost_disks(facts)),
     );
     all.extend(set.spread(&wanted.names, facts, &observed.zones));

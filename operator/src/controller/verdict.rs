@@ -97,24 +97,25 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 reason::RECORD_MISSING,
                 format!(
                     "members exist that ConfigMap {} does not know, or it is gone. Put it back from a backup; or, if their \
-                     data is not needed, delete the object and its PVCs and apply it again",
-                    wanted.names.record()
+                     data is not needed, {}",
+                    wanted.names.record(),
+                    begin_anew(wanted)
                 ),
             ),
             Reason::FounderLost(n) => stalled(
                 reason::FOUNDER_LOST,
                 format!(
-                    "the disk of {} was lost, and no other member has a copy of the data. To begin \
-                     anew with an empty cluster, delete the object, its PVCs and ConfigMap {}, and \
-                     apply it again",
+                    "the disk of {} was lost, and no other member has a copy of the data: {}",
                     name(n),
-                    wanted.names.record()
+                    begin_anew(wanted)
                 ),
             ),
             Reason::FounderRefused(n, why) => stalled(
                 reason::FOUNDER_REFUSED,
                 format!(
-                    "{} cannot found the cluster: {why}; delete its PVC",
+                    "{} cannot found the cluster: {why}. If what is on its disk is not needed: kubectl -n {} delete pvc {}",
+                    name(n),
+                    wanted.names.namespace,
                     name(n)
                 ),
             ),
@@ -123,9 +124,9 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 format!(
                     "the disks of {} are lost or not theirs, and the rest is no majority; nothing is \
                      touched until a person decides. Put the PVCs back with their volumes; or, if the \
-                     data is not needed, delete the object, its PVCs and ConfigMap {}, and apply it again",
+                     data is not needed, {}",
                     wanted.names.members(lost.iter().copied()),
-                    wanted.names.record()
+                    begin_anew(wanted)
                 ),
             ),
             Reason::DiskTooSmall(n) => stalled(
@@ -142,7 +143,9 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 format!(
                     "the cluster lists a member with id {id} that the operator never made. If nobody \
                      else made it on purpose, remove it with a dqlite client at the leader; until then no \
-                     vote moves"
+                     vote moves. Those that it made: kubectl -n {} get cm {} -o yaml",
+                    wanted.names.namespace,
+                    wanted.names.record()
                 ),
             ),
             Reason::ChangeStuck => stalled(
@@ -232,6 +235,16 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             format!("next: {other:?}"),
         ),
     }
+}
+
+/// How an empty cluster takes the place of one that is lost.
+fn begin_anew(wanted: &Wanted) -> String {
+    let Names { cluster, namespace } = &wanted.names;
+    let label = operator_api::CLUSTER_LABEL;
+    format!(
+        "begin anew with an empty cluster: kubectl -n {namespace} delete dq {cluster} && kubectl -n {namespace} delete pvc,cm \
+         -l {label}={cluster}, then apply the object again"
+    )
 }
 
 /// The members are well, and their Service does not lead to them yet.

@@ -1,0 +1,13 @@
+//! `stand-in NODE-ADDRESS FIRST-POD-ADDRESS`: see `stand_in/mod.rs`. Run by `e2e/local/cluster.sh NAME stand-in`.
+
+use dqlite_e2e::stand_in::StandIn;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut arguments = std::env::args().skip(1);
+    let (Some(node), Some(first)) = (arguments.next(), arguments.next()) else {
+        anyhow::bail!("stand-in NODE-ADDRESS FIRST-POD-ADDRESS");
+    };
+    StandIn::play(node.parse()?, first.parse()?).await
+}
