@@ -29,7 +29,7 @@ test-large: ## Seed a member with 700 MB, with and without our fix (4 GB of memo
 e2e-large: ## Seed a member with 700 MB through the front, on Kubernetes
 	@E2E_LARGE_MB=700 e2e/setup/suite.sh a_large_member_is_seeded
 
-bench: ## Measure nodes and operator against peers in the same run (15 min)
+bench: ## Measure nodes and operator against peers in the same run (35 min)
 	@e2e/setup/bench.sh
 
 lint: ## Check format and clippy

@@ -22,8 +22,8 @@ use serde_json::json;
 
 const COUNTS: [usize; 4] = [0, 1, 10, 100];
 /// What follows the last step comes to rest, resyncs of all objects included.
-const REST: Duration = Duration::from_secs(90);
-const IDLE: Duration = Duration::from_secs(120);
+const REST: Duration = Duration::from_secs(45);
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The operator's own figures.
 #[derive(Clone, Copy)]
@@ -39,9 +39,8 @@ async fn main() {
     let world = World::empty("bench-operator", &[]).await.unwrap();
     let mut player = tokio::process::Command::new(root().join("e2e/local/cluster.sh"))
         .args(["test", "stand-in", env!("CARGO_BIN_EXE_stand-in")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::inherit())
-        .kill_on_drop(true)
+        // It ends with this process, whatever ends that.
+        .stdin(Stdio::piped())
         .spawn()
         .unwrap();
     // Anew, so that nothing is counted that others left.

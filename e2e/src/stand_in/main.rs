@@ -1,4 +1,7 @@
-//! `stand-in NODE-ADDRESS FIRST-POD-ADDRESS`: see `stand_in/mod.rs`. Run by `e2e/local/cluster.sh NAME stand-in`.
+//! `stand-in NODE-ADDRESS FIRST-POD-ADDRESS`: see `stand_in/mod.rs`. Run by `e2e/local/cluster.sh NAME stand-in`;
+//! ends when its standard input does, which is when whoever started it ends.
+
+use tokio::io::AsyncReadExt;
 
 use dqlite_e2e::stand_in::StandIn;
 
@@ -9,5 +12,9 @@ async fn main() -> anyhow::Result<()> {
     let (Some(node), Some(first)) = (arguments.next(), arguments.next()) else {
         anyhow::bail!("stand-in NODE-ADDRESS FIRST-POD-ADDRESS");
     };
-    StandIn::play(node.parse()?, first.parse()?).await
+    let (mut input, mut nothing) = (tokio::io::stdin(), Vec::new());
+    tokio::select! {
+        ended = StandIn::play(node.parse()?, first.parse()?) => ended,
+        ended = input.read_to_end(&mut nothing) => Ok(ended.map(drop)?),
+    }
 }
