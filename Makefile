@@ -18,6 +18,7 @@ e2e: ## Run the end-to-end suite alone; ARGS=name picks tests
 unit: ## Run unit, snapshot and node tests
 	@e2e/setup/toolchain.sh build
 	@node-image/tests/clients/setup.sh
+	@dqlite/sys/libdqlite/build.sh --released
 	cargo test -q --workspace --exclude dqlite-e2e
 
 test-large: ## Seed a member with 700 MB, with and without our fix (4 GB of memory, 2 min)

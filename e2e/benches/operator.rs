@@ -80,7 +80,13 @@ async fn main() {
         );
         there = count;
     }
-    world.delete_namespace().await;
+    kubectl(&[
+        "delete",
+        "namespace",
+        &world.names.namespace,
+        "--timeout=600s",
+    ])
+    .await;
     for what in ["persistentvolume", "node", "storageclass"] {
         let which: &[&str] = match what {
             "persistentvolume" => &["-l", NAME],

@@ -7,6 +7,7 @@
 cd "$ROOT"
 report=$ROOT/e2e/report
 mkdir -p "$report"
+rm -f "$report"/*.bench.md
 step "build the engine with nothing before it" cargo build -q --profile image -p dqlite-engine --examples
 # The nodes' own log lines are JSON.
 bench() { cargo bench -q --profile image -p "$1" --bench "$2" | grep -v '^{' | tee "$report/$2.bench.md"; }

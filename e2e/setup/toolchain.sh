@@ -5,6 +5,7 @@
 
 need() { command -v "$1" >/dev/null || { echo "$1 is missing: $2" && exit 1; }; }
 need cargo "install Rust 1.95 or newer from rustup"
+need go "install Go 1.26 or newer"
 
 SETUP=$ROOT/e2e/setup
 if [ "${1:-}" = build ] || [ "${E2E_PROVIDER:-local}" != local ]; then
@@ -12,7 +13,6 @@ if [ "${1:-}" = build ] || [ "${E2E_PROVIDER:-local}" != local ]; then
 	step "libdqlite 1.18.7 (2 min the first time)" "$ROOT/dqlite/sys/libdqlite/build.sh"
 	exit
 fi
-need go "install Go 1.26 or newer"
 [ "$(id -u)" = 0 ] || { echo "the local Kubernetes makes namespaces and mounts: run as root" && exit 1; }
 step "Debian packages" "$SETUP/packages.sh"
 step "libdqlite 1.18.7 (2 min the first time)" "$ROOT/dqlite/sys/libdqlite/build.sh"

@@ -123,9 +123,9 @@ impl World {
         self.client.request_text(request).await.unwrap()
     }
 
-    /// Waits until the operator has ended as told; where there is nothing left to do first, it is ended
-    /// then. Nobody waits for the lease of one that is dead.
-    pub async fn operator_ended(&self, nothing_left: impl AsyncFn() -> bool) {
+    /// Waits until the operator has ended as told, or there is nothing left to do and it is ended then; whether
+    /// it was the first. Nobody waits for the lease of one that is dead.
+    pub async fn operator_ended(&self, nothing_left: impl AsyncFn() -> bool) -> bool {
         let runs = |p: &Pod| {
             container(p).is_some_and(|c| {
                 let ended = c.state.as_ref().is_some_and(|s| s.terminated.is_some());
@@ -134,17 +134,20 @@ impl World {
         };
         let pod = self.operator("was told to end", |_| true).await;
         let started = Instant::now();
-        while runs(&self.operators().get(&pod.name_any()).await.unwrap()) {
+        let as_told = loop {
+            if !runs(&self.operators().get(&pod.name_any()).await.unwrap()) {
+                break true;
+            }
             if nothing_left().await {
-                println!("the operator had nothing left to do");
-                break;
+                break false;
             }
             assert!(started.elapsed() < READY, "the operator does not end");
             tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        };
         self.replace_operator(&pod).await;
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let _ = leases.delete(OPERATOR, &DeleteParams::default()).await;
+        as_told
     }
 }
 

@@ -7,10 +7,18 @@
     reason = "tests"
 )]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use dqlite_client::{Connection, Options, Role};
-use dqlite_e2e::{World, faults::as_operator, provider::Capability::*, world::env_of};
+use dqlite_e2e::{
+    World,
+    faults::as_operator,
+    provider::Capability::*,
+    world::{READY, env_of},
+};
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -35,7 +43,9 @@ async fn the_leaders_process_is_killed_ten_times_without_an_operator() {
         writer.more(50).await;
         gaps.push(writer.take_gap());
         // The kubelet may take a while to see the death of a pod that it calls ready.
+        let killed = Instant::now();
         while world.restarts(&leader).await == restarts {
+            assert!(killed.elapsed() < READY, "{leader} does not start again");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

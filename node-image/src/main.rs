@@ -61,10 +61,11 @@ fn main() -> ExitCode {
     if std::env::var_os("UV_THREADPOOL_SIZE").is_none() {
         tracing::warn!("UV_THREADPOOL_SIZE is unset: with 4 threads, dead peers can stall writes");
     }
-    // The engine has one thread and more to do: with as many here, messages wake more threads than they need.
+    // The engine has one thread and more to do: with as many here, messages wake more threads than they need. Never
+    // one alone: a long statement that is looked through must not hold Raft's messages up.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((processors / 2).max(1))
+        .worker_threads((processors / 2).max(2))
         .enable_all()
         .build()
     {

@@ -48,7 +48,7 @@ impl Metrics {
         let requests = Family::default();
         registry.register(
             "api_requests",
-            "Requests to the API server, watches too",
+            "Requests to the API server, watches too; the lease's are not counted",
             Family::clone(&requests),
         );
         registry.register("passes", "Passes over a cluster", Family::clone(&passes));

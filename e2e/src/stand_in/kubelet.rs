@@ -164,10 +164,7 @@ impl Kubelet {
         let here = watcher::Config::default().fields(&format!("spec.nodeName={NAME}"));
         let watched = watcher(pods, here).default_backoff().applied_objects();
         let run = async |pod: KubePod| {
-            // A pod that is gone meanwhile is no failure.
-            if let Err(error) = self.run_pod(&pod).await {
-                println!("{}: {error}", pod.name_any());
-            }
+            say(self.run_pod(&pod).await);
             Ok(())
         };
         Ok(watched.try_for_each_concurrent(AT_ONCE, run).await?)
@@ -199,11 +196,7 @@ impl Kubelet {
                 .map(|(ip, ready)| self.report(ip, ready));
             futures::stream::iter(reports)
                 .buffer_unordered(AT_ONCE)
-                .for_each(async |reported| {
-                    if let Err(error) = reported {
-                        println!("{error}");
-                    }
-                })
+                .for_each(async |reported| say(reported))
                 .await;
         }
     }
@@ -232,6 +225,15 @@ impl Kubelet {
             .patch_status(&pod.name, &params, &patch)
             .await?;
         Ok(())
+    }
+}
+
+/// A pod that is gone meanwhile is no failure.
+fn say(done: anyhow::Result<()>) {
+    let Err(error) = done else { return };
+    let api = error.downcast_ref::<kube::Error>();
+    if !api.is_some_and(|e| matches!(e, kube::Error::Api(status) if status.code == 404)) {
+        println!("{error}");
     }
 }
 

@@ -40,8 +40,8 @@ use limits::{Entrance, Limits};
 
 const FIRST_BYTE: Duration = Duration::from_secs(5);
 const HEADER: Duration = Duration::from_secs(10);
-/// Raft's message of an ordinary commit, a few pages of 4 KiB, is read at once. Only what was read takes memory.
-const READ: usize = 64 << 10;
+/// Requests are small, and clients are many.
+const READ: usize = 8 << 10;
 
 /// Which port a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

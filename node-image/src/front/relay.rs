@@ -20,6 +20,8 @@ use crate::engine_link::{self, EngineRead, EngineWrite};
 
 /// Largest answer that is looked into, and largest request that is copied.
 const SMALL: usize = 4096;
+/// Raft's message of an ordinary commit, several pages of 4 KiB, is read at once.
+const RAFT: usize = 64 << 10;
 
 /// Serves a connection until it ends. With `advertised`, as the leader that calls itself so: LEADER
 /// names that address, and the connection ends when this member does not lead.
@@ -202,7 +204,10 @@ impl Relay<'_> {
     /// From CONNECT on the connection is Raft's, which has no answers on it.
     async fn raft(&mut self, from: u64) -> io::Result<()> {
         let progress = &self.front.member.progress;
-        let to_engine = raft::relay(&mut self.peer.read, &mut self.engine_write, from, progress);
+        let early = self.peer.read.buffer().to_vec();
+        let mut messages =
+            BufReader::with_capacity(RAFT, early.as_slice().chain(self.peer.read.get_mut()));
+        let to_engine = raft::relay(&mut messages, &mut self.engine_write, from, progress);
         let to_peer = tokio::io::copy_buf(&mut self.engine_read, &mut self.peer.write);
         let ended = tokio::select! {
             ended = to_engine => ended,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets clients that others made, for the test that they get on with our nodes (20 s the first time):
+# Gets clients that others made, for the test that they get on with our nodes (1 min the first time):
 #   shell    the `dqlite` command of Debian 12's package go-dqlite
 #   go       nulls.go on the database/sql driver of go-dqlite
 #   python   nulls.py on dqlite-client from PyPI, with a Python of Debian 13 that it needs
@@ -9,7 +9,7 @@
 . "$ROOT/e2e/setup/apt.sh"
 
 HERE=$ROOT/node-image/tests/clients
-OUT=$(cache_dir clients "$HERE"/*)
+OUT=$(cache_dir clients "$HERE"/setup.sh "$HERE"/nulls.*)
 
 unpack() { # DIR SUITE PACKAGE...: into DIR/root
 	local dir=$1 suite=$2 deb
@@ -31,7 +31,7 @@ build() {
 	unpack "$out/debian" bookworm go-dqlite libdqlite0 libraft2 golang-github-canonical-go-dqlite-dev \
 		golang-github-rican7-retry-dev golang-github-google-renameio-dev golang-github-pkg-errors-dev \
 		golang-golang-x-sync-dev golang-gopkg-yaml.v2-dev golang-github-ghodss-yaml-dev golang-github-mattn-go-sqlite3-dev
-	command_for "$out/shell" 'LD_LIBRARY_PATH=$here/debian/root/usr/lib/x86_64-linux-gnu exec "$here/debian/root/usr/bin/dqlite" -s "$1" app \
+	command_for "$out/shell" 'LD_LIBRARY_PATH="$here"/debian/root/usr/lib/x86_64-linux-gnu exec "$here/debian/root/usr/bin/dqlite" -s "$1" app \
   "DROP TABLE IF EXISTS t;CREATE TABLE t (i INTEGER, b BOOLEAN, d DATETIME);INSERT INTO t VALUES (NULL, NULL, NULL);SELECT i, b, d FROM t"'
 	CGO_ENABLED=1 GO111MODULE=off GOFLAGS='' GOPATH=$debian/usr/share/gocode \
 		go build -tags libsqlite3 -o "$out/go" "$HERE/nulls.go"
@@ -39,7 +39,7 @@ build() {
 	unpack "$out/trixie" trixie python3.13-minimal libpython3.13-minimal libpython3.13-stdlib python3-pip-whl \
 		libc6 libssl3t64 libexpat1 zlib1g libffi8
 	command_for "$out/python3.13" 'root=$here/trixie/root/usr
-export PYTHONHOME=$root PYTHONPATH=$here/site
+export PYTHONHOME="$root" PYTHONPATH="$here/site"
 exec "$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/lib/x86_64-linux-gnu" "$root/bin/python3.13" "$@"'
 	"$out/python3.13" "$(echo "$python"/usr/share/python-wheels/pip-*.whl)/pip" install -q --no-compile --root-user-action=ignore --target "$out/site" \
 		dqlite-client==0.8.0 dqlite-wire==0.8.0

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod clients;
 mod cut;
 mod guard;
 mod nodes;

@@ -26,6 +26,7 @@ pub mod reason {
     pub const VOTER_DOWN: &str = "VoterDown";
     pub const ALL_DISKS_KNOWN: &str = "AllDisksKnown";
     pub const DISK_LOST: &str = "DiskLost";
+    pub const DISK_FOREIGN: &str = "DiskForeign";
     pub const CHANGE_RUNNING: &str = "ChangeRunning";
     pub const CHANGE_STUCK: &str = "ChangeStuck";
     pub const PROGRESSING: &str = "Progressing";

@@ -124,7 +124,7 @@ impl Votes<'_> {
             .filter(|n| matches!(self.role(*n), Some(Role::Standby | Role::Spare)))
             .collect();
         others.sort_by_key(|n| (self.role(*n), *n));
-        self.bring_forward_who_spreads(&wanted, &mut others);
+        self.bring_forward_new_zones(&wanted, &mut others);
         others.into_iter().enumerate().find_map(|(i, n)| {
             let role = if i < STANDBYS {
                 Role::Standby
@@ -135,19 +135,27 @@ impl Votes<'_> {
         })
     }
 
-    /// Who has no log cannot vote. Where the votes cannot be spread over zones for want of one, it gets the log.
-    fn bring_forward_who_spreads(&self, wanted: &[Number], others: &mut [Number]) {
-        let can_be_even = |others: &[Number]| {
-            let with_log = [wanted, others.get(..STANDBYS).unwrap_or(others)].concat();
-            zones::can_be_even(self.facts, &with_log, self.facts.spec.voters as usize)
+    /// Who has no log cannot vote. Where the votes cannot be spread over zones for want of it, spares of zones
+    /// that have none take the place of the last standbys.
+    fn bring_forward_new_zones(&self, wanted: &[Number], others: &mut [Number]) {
+        let even = |members: &[Number]| {
+            zones::can_be_even(self.facts, members, self.facts.spec.voters as usize)
         };
+        if !even(&[wanted, others].concat()) {
+            return;
+        }
         for spare in STANDBYS..others.len() {
-            if can_be_even(others) {
+            let with_log = [wanted, &others[..STANDBYS]].concat();
+            let known = zones::of(self.facts, &with_log);
+            let Some((known, zone)) = known.zip(zones::of(self.facts, &others[spare..=spare]))
+            else {
+                return;
+            };
+            if even(&with_log) {
                 return;
             }
-            others[..=spare].rotate_right(1);
-            if !can_be_even(others) {
-                others[..=spare].rotate_left(1);
+            if known.is_disjoint(&zone) {
+                others[..=spare].rotate_right(1);
             }
         }
     }

@@ -37,9 +37,7 @@ pub(crate) fn spread(facts: &Facts, voters: &[Number]) -> Spread {
 /// fewest first, and else in the order given. `None` where the order given will do, or nothing does.
 pub(crate) fn better(facts: &Facts, able: &[Number], count: usize) -> Option<Vec<Number>> {
     let usual = able.get(..count).filter(|_| count > 1)?;
-    let zones: Option<Vec<&str>> = able.iter().map(|n| zone(facts, *n)).collect();
-    let distinct: BTreeSet<&str> = zones?.into_iter().collect();
-    if distinct.len() < 3 || spread(facts, usual) == Spread::Even {
+    if of(facts, able)?.len() < 3 || spread(facts, usual) == Spread::Even {
         return None;
     }
     let mut left = able.to_vec();
@@ -63,6 +61,11 @@ pub(crate) fn can_be_even(facts: &Facts, members: &[Number], count: usize) -> bo
     let usual = members.get(..count);
     usual.is_some_and(|usual| spread(facts, usual) == Spread::Even)
         || better(facts, members, count).is_some()
+}
+
+/// Zones of these members, if all are known.
+pub(crate) fn of<'a>(facts: &'a Facts, members: &[Number]) -> Option<BTreeSet<&'a str>> {
+    members.iter().map(|n| zone(facts, *n)).collect()
 }
 
 fn zone(facts: &Facts, n: Number) -> Option<&str> {

@@ -13,6 +13,13 @@ use operator_plan::{Facts, Spread, Template, voters_spread};
 use super::verdict::{State, Verdict};
 use crate::wanted::Wanted;
 
+/// A member whose disk is lost, or holds what is not the member's.
+pub struct LostDisk {
+    pub member: String,
+    /// Why its node starts nothing on it.
+    pub refused: Option<String>,
+}
+
 /// What conditions have in common: those before, and when this is.
 pub struct Conditions<'a> {
     pub old: &'a [Condition],
@@ -28,7 +35,7 @@ impl Conditions<'_> {
         available: bool,
         quorum_healthy: bool,
         names: &Names,
-        lost: &str,
+        lost: &[LostDisk],
     ) -> Vec<Condition> {
         let mut all = vec![
             self.ready(verdict),
@@ -56,14 +63,25 @@ impl Conditions<'_> {
                     "",
                 )
             } else {
+                let foreign = lost.iter().any(|disk| disk.refused.is_some());
+                let reason = if foreign {
+                    reason::DISK_FOREIGN
+                } else {
+                    reason::DISK_LOST
+                };
+                let told = |disk: &LostDisk| match &disk.refused {
+                    Some(why) => format!("{} (refused: {why})", disk.member),
+                    None => disk.member.clone(),
+                };
                 let m = format!(
-                    "the disk is lost or not the member's own: {lost}. While a majority of the disks is left, new members \
+                    "the disk is lost or not the member's own: {}. While a majority of the disks is left, new members \
                      take their place. What is left: kubectl -n {} get pvc -l {}={}",
+                    lost.iter().map(told).collect::<Vec<_>>().join(", "),
                     names.namespace,
                     operator_api::CLUSTER_LABEL,
                     names.cluster
                 );
-                self.one(conditions::STORAGE_HEALTHY, false, reason::DISK_LOST, &m)
+                self.one(conditions::STORAGE_HEALTHY, false, reason, &m)
             },
         ];
         all.extend(self.state(verdict));
@@ -169,6 +187,46 @@ impl Conditions<'_> {
             message: message.chars().take(1024).collect(),
             observed_generation: self.generation,
             last_transition_time: same.map_or(Time(self.now), |c| c.last_transition_time.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(lost: &[LostDisk]) -> Condition {
+        let (old, now, generation) = (&[][..], Timestamp::UNIX_EPOCH, Some(1));
+        let set = Conditions {
+            old,
+            generation,
+            now,
+        };
+        let verdict = super::super::verdict::unseen();
+        let names = Names {
+            cluster: "demo".into(),
+            namespace: "here".into(),
+        };
+        let all = set.all(&verdict, true, true, &names, lost);
+        let storage = |c: &Condition| c.type_ == conditions::STORAGE_HEALTHY;
+        all.into_iter().find(storage).unwrap()
+    }
+
+    #[test]
+    fn a_disk_that_is_anothers_is_told_from_one_that_is_gone() {
+        let disk = |refused: Option<&str>| LostDisk {
+            member: "demo-2".into(),
+            refused: refused.map(str::to_owned),
+        };
+        assert_eq!(storage(&[]).status, "True");
+        assert_eq!(storage(&[disk(None)]).reason, reason::DISK_LOST);
+        let foreign = storage(&[disk(None), disk(Some("a copy of another disk"))]);
+        assert_eq!(foreign.reason, reason::DISK_FOREIGN);
+        for said in [
+            "demo-2 (refused: a copy of another disk)",
+            "kubectl -n here get pvc -l dqlite.io/cluster=demo",
+        ] {
+            assert!(foreign.message.contains(said), "{}", foreign.message);
         }
     }
 }

@@ -9,7 +9,7 @@ use operator_api::{
 use operator_plan::{Facts, Number, Record, Role, lost_disks};
 
 use super::{
-    conditions::Conditions,
+    conditions::{Conditions, LostDisk},
     observe::{Member, Observed},
     verdict::{State, Verdict},
 };
@@ -62,7 +62,7 @@ pub fn status(
         leader.is_some() && up >= quorum,
         up == voters.len(),
         &wanted.names,
-        &wanted.names.members(lost_disks(facts)),
+        &lost(wanted, observed, facts),
     );
     all.extend(set.spread(&wanted.names, facts, &observed.zones));
     all.extend(set.update(wanted, facts));
@@ -195,6 +195,20 @@ fn member(
         since: since.or(Some(Time(now))),
         name,
     }
+}
+
+fn lost(wanted: &Wanted, observed: &Observed, facts: &Facts) -> Vec<LostDisk> {
+    let node = |n: &Number| observed.members.get(n)?.node.as_ref();
+    let refused = |n: &Number| match &node(n)?.phase {
+        node_api::Phase::Refused { reason } => Some(reason.clone()),
+        _ => None,
+    };
+    let lost = lost_disks(facts).into_iter();
+    lost.map(|n| LostDisk {
+        member: wanted.names.member(n),
+        refused: refused(&n),
+    })
+    .collect()
 }
 
 /// A wait is worth a line once it lasts.

@@ -89,8 +89,9 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
             Reason::NameTaken(n) => stalled(
                 reason::NAME_TAKEN,
                 format!(
-                    "StatefulSet or PVC {} exists and is not this cluster's",
-                    name(n)
+                    "StatefulSet or PVC {0} exists and is not this cluster's: kubectl -n {1} get sts,pvc {0} --show-labels",
+                    name(n),
+                    wanted.names.namespace
                 ),
             ),
             Reason::RecordMissing => stalled(
@@ -142,8 +143,8 @@ pub fn explain(step: &Step, wanted: &Wanted, observed: &Observed) -> Verdict {
                 reason::UNKNOWN_MEMBER,
                 format!(
                     "the cluster lists a member with id {id} that the operator never made. If nobody \
-                     else made it on purpose, remove it with a dqlite client at the leader; until then no \
-                     vote moves. Those that it made: kubectl -n {} get cm {} -o yaml",
+                     else made it on purpose, add the id to the list \"retired\" of the record, and the operator \
+                     removes it: kubectl -n {} edit cm {}. Until then no vote moves",
                     wanted.names.namespace,
                     wanted.names.record()
                 ),

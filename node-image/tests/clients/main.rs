@@ -1,8 +1,17 @@
-//! Clients that others made. `tests/clients/setup.sh` gets them; `make unit` and `make test` run it.
+//! Clients that others made. `setup.sh` beside this gets them; `make unit` and `make test` run it.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../cluster/cut.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod cut;
+#[path = "../cluster/nodes.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod nodes;
 
 use std::{path::PathBuf, process::Command};
 
-use crate::nodes::Cluster;
+use nodes::Cluster;
 
 /// What `tests/clients/NAME` prints about a node.
 fn ask(name: &str, address: &str) -> String {
@@ -11,7 +20,10 @@ fn ask(name: &str, address: &str) -> String {
     let at = PathBuf::from(String::from_utf8(at.stdout).unwrap().trim());
     let client = at.join(name);
     assert!(client.exists(), "{name} is missing: run {setup}");
-    let out = Command::new(client).arg(address).output().unwrap();
+    // They try for ever where nobody answers.
+    let mut command = Command::new("timeout");
+    let out = command.arg("60").arg(client).arg(address).output();
+    let out = out.unwrap();
     let error = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{name}: {error}");
     String::from_utf8_lossy(&out.stdout).trim().to_owned()
