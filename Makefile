@@ -21,11 +21,11 @@ unit: ## Run unit, snapshot and node tests
 	@dqlite/sys/libdqlite/build.sh --released
 	cargo test -q --workspace --exclude dqlite-e2e
 
-test-large: ## Seed a member with 700 MB, with and without our fix (4 GB of memory, 2 min)
+test-large: ## Seed with 700 MB, dump 2 GiB, with and without our fixes (10 GB of memory, 5 min)
 	@e2e/setup/toolchain.sh build
 	@dqlite/sys/libdqlite/build.sh --released
 	cargo build -q -p libdqlite-sys --examples
-	cargo test -q -p libdqlite-sys --test fixes -- --ignored --nocapture
+	cargo test -q -p libdqlite-sys --test fixes -- --ignored --nocapture --test-threads=1
 
 e2e-large: ## Seed a member with 700 MB through the front, on Kubernetes
 	@E2E_LARGE_MB=700 e2e/setup/suite.sh a_large_member_is_seeded

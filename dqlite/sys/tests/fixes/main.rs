@@ -244,6 +244,31 @@ async fn a_peer_that_is_gone_is_noticed() {
     }
 }
 
+/// 06: the size of a buffer, which doubles as it fills, wrapped at 4 GiB.
+#[tokio::test]
+#[ignore = "takes 10 GB of memory and some minutes: make test-large"]
+async fn a_database_of_more_than_2_gib_is_dumped() {
+    for build in BOTH {
+        let mut node = Node::with(build, 1, host(9, 1), Some(64));
+        let connection = node.leading().await;
+        connection
+            .exec_sql("CREATE TABLE t (b BLOB)", &[])
+            .await
+            .unwrap();
+        for _ in 0..280 {
+            let insert = "INSERT INTO t VALUES (zeroblob(8000000))";
+            connection.exec_sql(insert, &[]).await.unwrap();
+        }
+        let dump = Request::Dump { name: "app".into() };
+        let bytes = raw::answered_bytes(&node.address, &encoded(&[dump])).await;
+        println!("{build:?}: {bytes:?}, peak memory {} MiB", node.peak_mib());
+        match build {
+            Build::Released => assert!(bytes.is_err() && node.died()),
+            Build::Fixed => assert!(bytes.unwrap() > 2_240_000_000),
+        }
+    }
+}
+
 /// 07: a member could not be seeded with more than 500 MiB.
 #[tokio::test]
 #[ignore = "takes 4 GB of memory and two minutes: make test-large"]

@@ -156,12 +156,28 @@ pub async fn rows(connection: &Connection, sql: &str) -> Result<Vec<Vec<Value>>,
 
 /// Sends bytes as they are and gives the answer's type, or why there is none.
 pub async fn send(address: &str, requests: &[u8]) -> io::Result<u8> {
+    let (header, _) = ask(address, requests, Duration::from_secs(3)).await?;
+    Ok(header.kind)
+}
+
+/// As [`send`], with the length of the whole answer, which may be larger than memory.
+pub async fn answered_bytes(address: &str, requests: &[u8]) -> io::Result<u64> {
+    let (header, stream) = ask(address, requests, Duration::from_secs(60)).await?;
+    let len = u64::from(header.words) * 8;
+    let read = tokio::io::copy(&mut stream.take(len), &mut tokio::io::sink()).await?;
+    if read < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(len)
+}
+
+async fn ask(address: &str, requests: &[u8], within: Duration) -> io::Result<(Header, TcpStream)> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(&PROTOCOL_VERSION.to_le_bytes()).await?;
     stream.write_all(requests).await?;
     let mut head = [0; Header::LEN];
-    timeout(Duration::from_secs(3), stream.read_exact(&mut head)).await??;
-    Ok(Header::decode(head).kind)
+    timeout(within, stream.read_exact(&mut head)).await??;
+    Ok((Header::decode(head), stream))
 }
 
 pub fn encoded(requests: &[Request]) -> Vec<u8> {
