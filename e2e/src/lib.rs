@@ -5,6 +5,7 @@
 //! world.rs      one test's namespace and cluster: make, wait, look
 //! faults.rs     what tests do to it
 //! operator.rs   what tests do to the operator
+//! truth.rs      looks all the time whether what calls itself Ready is
 //! writer.rs     numbers its rows, and knows what became of each
 //! ledger.rs     compares the rows on every node
 //! prober.rs     asks every pod all the time who leads and what the cluster is
@@ -29,6 +30,7 @@ pub mod prober;
 pub mod provider;
 pub mod report;
 pub mod stand_in;
+pub mod truth;
 pub mod world;
 pub mod writer;
 

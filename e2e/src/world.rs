@@ -22,6 +22,7 @@ use crate::{
     Provider, ledger,
     provider::Capability,
     report::{self, Line},
+    truth::{self, Truth},
     writer::{self, Tally, Writer},
 };
 
@@ -36,6 +37,7 @@ pub struct World {
     pub names: Names,
     pub provider: Provider,
     test: String,
+    truth: Option<Truth>,
 }
 
 impl World {
@@ -58,7 +60,7 @@ impl World {
             .take(60)
             .collect();
         let namespace = namespace.trim_end_matches('-').to_owned();
-        let world = Self {
+        let mut world = Self {
             names: Names {
                 cluster: "demo".into(),
                 namespace,
@@ -66,6 +68,7 @@ impl World {
             test: test.to_owned(),
             client,
             provider,
+            truth: None,
         };
         world.delete_namespace().await;
         let namespaces: Api<Namespace> = Api::all(world.client.clone());
@@ -85,6 +88,8 @@ impl World {
             .create(&PostParams::default(), &namespace)
             .await
             .unwrap();
+        let reached = needs.contains(&Capability::PodNetwork);
+        world.truth = reached.then(|| Truth::watch(world.client.clone(), world.names.clone()));
         Some(world)
     }
 
@@ -106,6 +111,7 @@ impl World {
             client: self.client.clone(),
             provider: self.provider.clone(),
             test: self.test.clone(),
+            truth: None,
         }
     }
 
@@ -191,15 +197,14 @@ impl World {
         whole(&clusters.get_opt(&self.names.cluster).await.unwrap()?)
     }
 
-    /// Who says Ready takes a write and gives it back, through the Service.
+    /// Who says Ready takes a write and gives it back, through the Service, as soon as it says so.
     async fn ready_is_true(&self) {
         if !self.provider.has(Capability::PodNetwork) {
             return;
         }
         let address = self.leader_service().await;
-        let within = Duration::from_secs(1);
         let asked = Instant::now();
-        let works = tokio::time::timeout(within, writer::round_trip(&address)).await;
+        let works = tokio::time::timeout(truth::WITHIN, writer::round_trip(&address)).await;
         println!("Ready; a write and a read took {:?}", asked.elapsed());
         let status = self.status().await;
         // It may have changed its mind by now, and be right.
@@ -367,6 +372,7 @@ impl World {
     }
 
     async fn end(self) {
+        self.truth.iter().for_each(Truth::tell);
         let api: Api<Namespace> = Api::all(self.client.clone());
         let _ = api
             .delete(&self.names.namespace, &DeleteParams::default())

@@ -101,13 +101,13 @@ pub async fn create_table(address: &str) -> anyhow::Result<()> {
 
 /// Writes a row of its own and reads it back; tries until it works.
 pub async fn round_trip(address: &str) {
-    while let Err(e) = try_round_trip(address).await {
-        println!("{address}: {e}");
+    while try_round_trip(address).await.is_err() {
         tokio::time::sleep(RETRY).await;
     }
 }
 
-async fn try_round_trip(address: &str) -> Result<(), Error> {
+/// As [`round_trip`], once.
+pub async fn try_round_trip(address: &str) -> Result<(), Error> {
     let connection = connect(address).await?;
     let table = "CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, n)";
     connection.exec_sql(table, &[]).await?;
