@@ -11,11 +11,8 @@ cd "$ROOT"
 step "build the suite" cargo test -q -p dqlite-e2e --no-run
 
 started=$SECONDS failed=
-echo "==> tests side by side"
-cargo test -q -p dqlite-e2e --test clusters -- --nocapture --test-threads="${E2E_THREADS:-2}" "$@" || failed=1
-echo "==> tests one at a time"
-# Those of `life` would not disturb each other, but leave two cores too little for their writers.
-for tests in life loss nodes operator alone; do
+# One at a time: most would not disturb each other, but leave two cores too little for their writers.
+for tests in clusters life loss nodes operator alone; do
 	cargo test -q -p dqlite-e2e --test $tests -- --nocapture --test-threads=1 "$@" || failed=1
 done
 {

@@ -12,9 +12,9 @@
 //! stand_in/     members without machines, by the hundred
 //! report.rs     one line of figures per test; what one needs to see why one failed
 //! ```
-//! Tests are in `tests/`: those of `clusters.rs` run side by side, the others one at a time: `life.rs`
-//! (what becomes of a cluster over the years), `loss.rs` (of disks), `nodes.rs`
-//! (drained, powered off, in zones), `operator.rs` (killed, replaced), `alone.rs` (the rest).
+//! Tests are in `tests/`, and run one at a time: `clusters.rs` (made, scaled, wrong), `life.rs` (what becomes of a
+//! cluster over the years), `loss.rs` (of disks), `nodes.rs` (drained, powered off, in zones), `operator.rs` (killed,
+//! replaced), `alone.rs` (what only counts while nothing else runs).
 
 #![allow(
     clippy::unwrap_used,

@@ -9,7 +9,7 @@
 . "$ROOT/e2e/setup/apt.sh"
 
 HERE=$ROOT/node-image/tests/clients
-OUT=$(cache_dir clients "$HERE"/setup.sh "$HERE"/nulls.*)
+OUT=$(cache_dir clients "$HERE"/setup.sh "$HERE"/requirements.txt "$HERE"/nulls.*)
 
 unpack() { # DIR SUITE PACKAGE...: into DIR/root
 	local dir=$1 suite=$2 deb
@@ -42,7 +42,7 @@ build() {
 export PYTHONHOME="$root" PYTHONPATH="$here/site"
 exec "$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/lib/x86_64-linux-gnu" "$root/bin/python3.13" "$@"'
 	"$out/python3.13" "$(echo "$python"/usr/share/python-wheels/pip-*.whl)/pip" install -q --no-compile --root-user-action=ignore --target "$out/site" \
-		dqlite-client==0.8.0 dqlite-wire==0.8.0
+		--require-hashes -r "$HERE/requirements.txt"
 	cp "$HERE/nulls.py" "$out/"
 	command_for "$out/python" 'exec "$here/python3.13" "$here/nulls.py" "$@"'
 }
