@@ -147,9 +147,12 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
         Ok(()) => (explained(), again(&step)),
         Err(error) => (verdict::failed(error), Again::Soon),
     };
-    // Ready is said only once a client would find it so: Services follow the pods a second later.
+    // Ready is said only once a client would find it so, wherever it runs.
     let news = verdict.state == State::Ready && !report::is_ready(cluster.status.as_ref());
-    if news && !nodes::leads_through(&wanted.names.leader_address()).await {
+    let reached = async || {
+        served_everywhere(&observed) && nodes::leads_through(&wanted.names.leader_address()).await
+    };
+    if news && !reached().await {
         (verdict, again) = (verdict::unreached(&wanted), Again::Soon);
     }
     events.wrong(&verdict, cluster.status.as_ref()).await;
@@ -159,6 +162,17 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
         publish(ctx, &cluster, &wanted, &observed, &facts, &verdict).await?;
     }
     acted.map(|()| again)
+}
+
+/// Each Kubernetes node takes changes of Services together for a second, and times of pods are whole seconds.
+const SERVICES_FOLLOW: Duration = Duration::from_secs(2);
+
+/// Services lead to one of the members on every Kubernetes node by now, not on the operator's alone. Which one
+/// does not matter: it leads on to the leader.
+fn served_everywhere(observed: &Observed) -> bool {
+    let latest = Timestamp::now() - SERVICES_FOLLOW;
+    let mut served = observed.members.values().filter_map(|m| m.served_since());
+    served.any(|since| since <= latest)
 }
 
 /// Members that know no leader may not know where the others are either: they are told, now and then.
@@ -259,4 +273,31 @@ async fn write(
     api.patch_status(&cluster.name_any(), &params, &Patch::Apply(patch))
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    use super::*;
+
+    fn ready_for(ages: &[i64]) -> Observed {
+        let mut observed = Observed::default();
+        for (n, age) in (1..).zip(ages) {
+            let since = Timestamp::now() - Duration::from_secs(*age as u64);
+            let condition = json!({"type": "Ready", "status": "True", "lastTransitionTime": since});
+            let pod = json!({"status": {"conditions": [condition]}});
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            observed.members.entry(n).or_default().pod = Some(pod);
+        }
+        observed
+    }
+
+    #[test]
+    fn services_lead_everywhere_once_one_pod_has_been_ready_for_a_while() {
+        assert!(!served_everywhere(&ready_for(&[])));
+        assert!(!served_everywhere(&ready_for(&[0, 1])));
+        assert!(served_everywhere(&ready_for(&[0, 3])));
+    }
 }

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret},
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodCondition, Secret},
 };
 use kube::{Api, ResourceExt, api::ListParams};
 use node_api::Status;
@@ -50,11 +51,15 @@ pub struct Member {
 impl Member {
     /// Kubernetes calls its pod ready, so that Services lead to it.
     pub fn is_served(&self) -> bool {
-        let conditions = self
-            .pod
-            .as_ref()
-            .and_then(|p| p.status.as_ref()?.conditions.as_ref());
-        conditions.is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+        self.served_since().is_some()
+    }
+
+    /// Since when it does, in whole seconds.
+    pub fn served_since(&self) -> Option<Timestamp> {
+        let conditions = self.pod.as_ref()?.status.as_ref()?.conditions.as_ref()?;
+        let ready = |c: &&PodCondition| c.type_ == "Ready" && c.status == "True";
+        let since = conditions.iter().find(ready)?.last_transition_time.as_ref();
+        Some(since.map_or(Timestamp::UNIX_EPOCH, |since| since.0))
     }
 
     /// Where the pod is reached, once it has an address.
