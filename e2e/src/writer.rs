@@ -99,7 +99,7 @@ pub async fn create_table(address: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a row of its own and reads it back; tries until it works.
+/// Writes a row of its own and reads it back, as others may do at the same time; tries until it works.
 pub async fn round_trip(address: &str) {
     while try_round_trip(address).await.is_err() {
         tokio::time::sleep(RETRY).await;
@@ -109,12 +109,13 @@ pub async fn round_trip(address: &str) {
 /// As [`round_trip`], once.
 pub async fn try_round_trip(address: &str) -> Result<(), Error> {
     let connection = connect(address).await?;
-    let table = "CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, n)";
+    let table = "CREATE TABLE IF NOT EXISTS probe (n INTEGER PRIMARY KEY)";
     connection.exec_sql(table, &[]).await?;
     let n = rand::random::<i64>();
-    let insert = "INSERT OR REPLACE INTO probe VALUES (1, ?)";
+    let insert = "INSERT INTO probe VALUES (?)";
     connection.exec_sql(insert, &params![n]).await?;
-    let mut rows = connection.query_sql("SELECT n FROM probe", &[]).await?;
+    let select = "SELECT n FROM probe WHERE n = ?";
+    let mut rows = connection.query_sql(select, &params![n]).await?;
     let read = rows.next().await?.map(|part| part.rows).unwrap_or_default();
     assert_eq!(read, [[n.into()]]);
     Ok(())
