@@ -343,7 +343,7 @@ async fn a_wiped_status_is_built_again() {
         .replace_status("demo", &PostParams::default(), &cluster)
         .await;
     assert_eq!(wiped.unwrap().status, None);
-    // Nothing wakes the operator, which writes it itself: it looks by itself.
+    // Writes of the status wake nobody: the operator finds out when it looks by itself.
     let after = world.ready().await;
     assert_eq!(after.cluster, before.cluster);
     let ids = |s: &operator_api::DqliteClusterStatus| -> BTreeSet<String> {

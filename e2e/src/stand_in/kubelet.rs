@@ -138,7 +138,7 @@ impl Kubelet {
         Ok(())
     }
 
-    /// A volume for this claim and no other; it is gone with it.
+    /// A volume for this claim and no other; whoever played takes it away.
     async fn bind(&self, claim: &PersistentVolumeClaim) -> kube::Result<()> {
         let name = format!("{NAME}-{}", claim.uid().unwrap());
         let spec = claim.spec.as_ref().unwrap();
