@@ -15,6 +15,8 @@ pub const DATABASE: &str = "app";
 const PACE: Duration = Duration::from_millis(1);
 /// One that finds no leader must not take the time of those who elect one.
 const RETRY: Duration = Duration::from_millis(10);
+/// A gap that is longer is told with what failed meanwhile.
+const TELLING: Duration = Duration::from_millis(300);
 /// A writer that is slower than this outside the gaps it states does not test anything.
 pub const FLOOR: f64 = 50.0;
 
@@ -33,14 +35,27 @@ pub struct Tally {
     pub elapsed: Duration,
     /// When a row was acknowledged last.
     pub last: Option<Instant>,
+    /// What failed since, and after how long.
+    pub failures: Vec<(Duration, String)>,
 }
 
 impl Tally {
     fn note(&mut self, n: i64, inserted: Result<(), Error>) {
-        match inserted {
-            Ok(()) => self.acknowledge(n),
-            Err(e) if e.outcome() == Outcome::Unknown => self.unknown.push(n),
-            Err(_) => self.failed.push(n),
+        let Err(e) = inserted else {
+            return self.acknowledge(n);
+        };
+        let since = self.last.map(|last| last.elapsed()).unwrap_or_default();
+        let why = e.to_string();
+        if self
+            .failures
+            .last()
+            .is_none_or(|(_, before)| *before != why)
+        {
+            self.failures.push((since, why));
+        }
+        match e.outcome() {
+            Outcome::Unknown => self.unknown.push(n),
+            _ => self.failed.push(n),
         }
     }
 
@@ -53,7 +68,11 @@ impl Tally {
             if gap > Duration::from_millis(100) {
                 self.held_up += gap;
             }
+            if gap > TELLING {
+                println!("a gap of {gap:?}: {:?}", self.failures);
+            }
         }
+        self.failures.clear();
         self.acknowledged.push(n);
     }
 }

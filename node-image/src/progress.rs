@@ -30,7 +30,8 @@ impl Progress {
     /// Takes over what a message of the member `from` tells.
     pub fn heard(&self, from: u64, message: &Message) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if message.term > known.term {
+        // Who asks whether it would be elected names a term that may never be.
+        if message.term > known.term && message.body != Body::Election {
             known.term = message.term;
             // Entries that an old leader sent may be replaced.
             known.last = known.commit;

@@ -12,8 +12,8 @@ use crate::{engine_link, member::Member, watcher};
 const BOUND: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Hands leadership over if this member leads; returns when another voter names another leader, or
-/// after a bounded time.
+/// Hands leadership over if this member leads; returns when so many of the others follow the new leader that it
+/// needs this member no more, or after a bounded time.
 pub async fn hand_over(member: &Member) {
     let started = Instant::now();
     match timeout(BOUND, try_all(member)).await {
@@ -42,20 +42,21 @@ async fn try_all(member: &Member) -> Option<u64> {
             }
             _ => return None,
         }
-        for candidate in live_voters(member, &view).await {
-            // With id 0 the library would pick one itself, perhaps a dead one.
-            match engine.transfer(candidate.id).await {
-                Ok(()) => return wait_for_successor(member, &view).await,
-                Err(e) => tracing::warn!(candidate = candidate.id, "transfer failed: {e}"),
-            }
-        }
-        if view
+        let voters = view
             .members
             .iter()
             .filter(|m| m.role == Role::Voter)
-            .count()
-            < 2
-        {
+            .count();
+        let live = live_voters(member, &view).await;
+        let needed = live.len().min(voters / 2 + 1);
+        for candidate in &live {
+            // With id 0 the library would pick one itself, perhaps a dead one.
+            match engine.transfer(candidate.id).await {
+                Ok(()) => return Some(wait_for_successor(member, &live, needed).await),
+                Err(e) => tracing::warn!(candidate = candidate.id, "transfer failed: {e}"),
+            }
+        }
+        if voters < 2 {
             return None;
         }
         sleep(Duration::from_millis(50)).await;
@@ -90,20 +91,23 @@ async fn live_voters(member: &Member, view: &View) -> Vec<node_api::Member> {
     live
 }
 
-async fn wait_for_successor(member: &Member, view: &View) -> Option<u64> {
+/// Waits until a majority without this member follows a new leader. It may reach one of them only after a while,
+/// one that came back at another place just now; until then it needs this member to commit anything.
+async fn wait_for_successor(member: &Member, live: &[node_api::Member], needed: usize) -> u64 {
     let me = member.settings.id;
     loop {
-        for other in view
-            .members
-            .iter()
-            .filter(|m| m.id != me && m.role == Role::Voter)
-        {
+        let mut named = Vec::new();
+        for other in live {
             if let Ok(connection) = member.peers.ask(&other.address, other.id).await
                 && let Ok(Some(leader)) = connection.leader().await
                 && leader.id != me
             {
-                return Some(leader.id);
+                named.push(leader.id);
             }
+        }
+        let followers = |leader: u64| named.iter().filter(|id| **id == leader).count();
+        if let Some(leader) = named.iter().find(|id| followers(**id) >= needed) {
+            return *leader;
         }
         sleep(Duration::from_millis(10)).await;
     }

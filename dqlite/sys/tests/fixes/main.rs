@@ -14,7 +14,10 @@ use cut::Cut;
 use dqlite_client::{Error, Role, Value};
 use dqlite_wire::{Header, Request, reply};
 use raw::{BOTH, Build, Node, encoded, rows, send};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 /// Every test has addresses of its own; the two builds take turns on them.
 fn host(test: u8, n: u8) -> Ipv4Addr {
@@ -244,12 +247,77 @@ async fn a_peer_that_is_gone_is_noticed() {
     }
 }
 
+/// 09: all that a peer lacked was sent to it anew with every heartbeat until it answered.
+#[tokio::test]
+async fn entries_are_sent_once() {
+    for build in BOTH {
+        let test = 9 + 100 * build as u8;
+        let leader = Node::start(build, 1, host(test, 1));
+        let standby = Node::start(build, 2, host(test, 2));
+        let connection = leader.leading().await;
+        connection.add(2, &standby.address).await.unwrap();
+        connection.assign(2, Role::Standby).await.unwrap();
+        let address = standby.listens.clone();
+        drop(standby);
+        let create = "CREATE TABLE t (b BLOB)";
+        connection.exec_sql(create, &[]).await.unwrap();
+        let insert = "INSERT INTO t VALUES (zeroblob(1000000))";
+        connection.exec_sql(insert, &[]).await.unwrap();
+        // In its place is one that takes its time: it reads, and answers later.
+        let in_its_place = TcpListener::bind(address).await.unwrap();
+        let mut read = 0;
+        let reads = async {
+            loop {
+                let mut connection = in_its_place.accept().await.unwrap().0;
+                raw::caller(&mut connection).await;
+                let mut some = vec![0; 1 << 16];
+                while let Ok(n @ 1..) = connection.read(&mut some).await {
+                    read += n;
+                }
+            }
+        };
+        // Over a hundred heartbeats, and some probes of ours.
+        let _ = tokio::time::timeout(Duration::from_secs(5), reads).await;
+        println!("{build:?}: {read} bytes");
+        assert!(read > 1_000_000, "{build:?}: {read}");
+        assert_eq!(
+            read < 10_000_000,
+            build == Build::Fixed,
+            "{build:?}: {read}"
+        );
+    }
+}
+
+/// 10: a follower read the WAL again for every entry, and took more time than the leader.
+#[tokio::test]
+async fn a_follower_keeps_its_connection() {
+    let mut spent = Vec::new();
+    for build in BOTH {
+        let test = 10 + 100 * build as u8;
+        let leader = Node::start(build, 1, host(test, 1));
+        let follower = Node::start(build, 2, host(test, 2));
+        let connection = leader.leading().await;
+        connection.add(2, &follower.address).await.unwrap();
+        connection.assign(2, Role::Standby).await.unwrap();
+        let create = "CREATE TABLE t (n INTEGER)";
+        connection.exec_sql(create, &[]).await.unwrap();
+        let before = follower.cpu_ticks();
+        for _ in 0..2000 {
+            let insert = "INSERT INTO t VALUES (1)";
+            connection.exec_sql(insert, &[]).await.unwrap();
+        }
+        spent.push(follower.cpu_ticks() - before);
+    }
+    println!("ticks of the processor: {spent:?}");
+    assert!(spent[0] > 2 * spent[1], "{spent:?}");
+}
+
 /// 06: the size of a buffer, which doubles as it fills, wrapped at 4 GiB.
 #[tokio::test]
 #[ignore = "takes 10 GB of memory and some minutes: make test-large"]
 async fn a_database_of_more_than_2_gib_is_dumped() {
     for build in BOTH {
-        let mut node = Node::with(build, 1, host(9, 1), Some(64));
+        let mut node = Node::with(build, 1, host(6, 2), Some(64));
         let connection = node.leading().await;
         connection
             .exec_sql("CREATE TABLE t (b BLOB)", &[])

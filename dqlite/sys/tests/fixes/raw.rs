@@ -135,6 +135,15 @@ impl Node {
         let kib = line.and_then(|l| l.split_whitespace().nth(1));
         kib.and_then(|k| k.parse::<u64>().ok()).unwrap_or_default() / 1024
     }
+
+    /// The processor's time that the process took so far, in clock ticks.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        // Behind the name, which may hold anything, user and system time are fields 12 and 13.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields = fields.split_whitespace().skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
 }
 
 impl Drop for Node {
