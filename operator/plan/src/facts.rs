@@ -12,7 +12,7 @@ pub type Number = u32;
 pub type Instance = String;
 
 /// Everything that is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// What the user wants, valid.
     pub spec: Spec,
@@ -25,7 +25,7 @@ pub struct Facts {
 }
 
 /// A change of the membership that was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Change {
     /// It was answered, or has failed so lately that it is worth a repetition.
     #[default]
@@ -37,7 +37,7 @@ pub enum Change {
 }
 
 /// What helps against a change that hangs, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
     /// Another leader: the change is this one's memory.
     Transfer,
@@ -48,7 +48,7 @@ pub enum Remedy {
 }
 
 /// What the user wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// Members of the cluster, at least 1.
     pub members: u32,
@@ -61,7 +61,7 @@ pub struct Spec {
 }
 
 /// The operator's memory, in ConfigMap `<cluster>-record`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The one member that may found the cluster.
     pub intent: Option<Intent>,
@@ -76,7 +76,7 @@ pub struct Record {
 }
 
 /// Who founds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Intent {
     /// The member.
     pub member: Number,
@@ -85,7 +85,7 @@ pub struct Intent {
 }
 
 /// One member in the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Its id, never another's.
     pub id: RaftId,
@@ -100,7 +100,7 @@ pub struct Entry {
 }
 
 /// What was found of one member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// Its StatefulSet.
     pub set: Object,
@@ -129,7 +129,7 @@ pub struct Seen {
 }
 
 /// A Kubernetes object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Object {
     /// A read from the API server found none.
     #[default]
@@ -155,7 +155,7 @@ impl Object {
 }
 
 /// How a template compares with the one that the spec and this operator make.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Template {
     /// It is that one.
     #[default]
@@ -167,7 +167,7 @@ pub enum Template {
 }
 
 /// How a disk compares with the spec.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fit {
     /// It is as it should be.
     #[default]
@@ -181,7 +181,7 @@ pub enum Fit {
 }
 
 /// A member's pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pod {
     /// None.
     #[default]
@@ -197,7 +197,7 @@ pub enum Pod {
 }
 
 /// What a node said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Node {
     /// Nothing: it may be dead, slow or cut off.
     #[default]
@@ -207,7 +207,7 @@ pub enum Node {
 }
 
 /// A node's own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeStatus {
     /// Which start of the process speaks.
     pub instance: Instance,
@@ -226,7 +226,7 @@ pub struct NodeStatus {
 }
 
 /// Where a member is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NodePhase {
     /// An empty disk.
     Empty,
@@ -243,7 +243,7 @@ pub enum NodePhase {
 }
 
 /// One server of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Server {
     /// Raft id.
     pub id: RaftId,
@@ -252,7 +252,7 @@ pub struct Server {
 }
 
 /// A server's part in Raft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Votes.
     Voter,

@@ -3,7 +3,7 @@
 use crate::facts::{Instance, Number, RaftId, Role, Uid};
 
 /// One thing to do. Each is safe to repeat, and safe to lose half-way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Make the record, with a new cluster id.
     CreateRecord,
@@ -64,7 +64,7 @@ pub enum Step {
 }
 
 /// Why there is nothing to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// An object of this member is another's.
     NameTaken(Number),

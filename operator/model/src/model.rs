@@ -1,0 +1,302 @@
+//! What may happen next, and what must always hold.
+
+use std::sync::Arc;
+
+use operator_plan::{NodePhase, Number, Reason, Role, Spec, Step, decide, default_voters};
+use stateright::Property;
+
+use crate::{
+    mutant::Mutant,
+    raft::{What, voters},
+    rules,
+    world::{Disk, Intention, World, id_of},
+};
+
+/// How often each thing may happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Faults {
+    /// A process ends and starts anew, or a leader is deposed.
+    pub ends: u8,
+    /// A process does not answer, until it does.
+    pub silences: u8,
+    /// A disk is lost, emptied in place, or another under its name.
+    pub losses: u8,
+    /// A client writes a row.
+    pub rows: u8,
+    /// The user wants another number of members.
+    pub resizes: u8,
+}
+
+/// What may happen to whom.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Operators that act at once; there should be one.
+    pub operators: usize,
+    /// How often.
+    pub faults: Faults,
+    /// How many members the user wants, at first and later.
+    pub sizes: Vec<u32>,
+    /// The cluster is as the first of these sizes wants it; else there is nothing yet.
+    pub begins_ready: bool,
+    /// Disks of members that left are kept.
+    pub retains: bool,
+    /// Of so many worlds one is followed until all is quiet: that takes as long as looking at many.
+    pub settled: u64,
+    /// What is wrong on purpose.
+    pub mutant: Option<Mutant>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "they say what happens")]
+pub enum Action {
+    /// An operator looks and decides.
+    Decide(usize),
+    /// It does what it decided, however long ago.
+    Act(usize),
+    /// It does so, and hears no answer.
+    ActUnheard(usize),
+    /// It ends before it does, or its request is lost.
+    Forget(usize),
+    Elect(Number),
+    Replicate(Number),
+    Write,
+    End(Number),
+    Silence(Number),
+    Wake(Number),
+    LoseDisk(Number),
+    EmptyDisk(Number),
+    ReplaceDisk(Number),
+    Resize(u32),
+}
+
+impl Model {
+    fn spec(&self, members: u32) -> Spec {
+        let voters = default_voters(members);
+        Spec {
+            members,
+            voters,
+            delete_disks: !self.retains,
+            hibernated: false,
+        }
+    }
+}
+
+impl stateright::Model for Model {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        let mut world = World {
+            spec: self.spec(self.sizes[0]),
+            intentions: vec![None; self.operators],
+            faults: self.faults,
+            ..World::default()
+        };
+        assert!(!self.begins_ready || world.settles(None), "{world:?}");
+        vec![world]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        if world.broken.is_some() {
+            return;
+        }
+        for (i, meant) in world.intentions.iter().enumerate() {
+            match meant {
+                None => actions.push(Action::Decide(i)),
+                Some(meant) => {
+                    actions.extend([Action::Act(i), Action::Forget(i)]);
+                    if matches!(meant.step, Step::Remove(_)) {
+                        actions.push(Action::ActUnheard(i));
+                    }
+                }
+            }
+        }
+        let faults = world.faults;
+        for (n, slot) in &world.slots {
+            let id = id_of(*n);
+            let may_lead = world.leader.is_none() || (faults.ends > 0 && world.leader != Some(id));
+            if may_lead && world.could_lead(id, |v| world.is_up(v)) {
+                actions.push(Action::Elect(*n));
+            }
+            if world.lacks(*n) {
+                actions.push(Action::Replicate(*n));
+            }
+            if slot.silent {
+                actions.push(Action::Wake(*n));
+            } else if faults.silences > 0 && slot.runs() {
+                actions.push(Action::Silence(*n));
+            }
+            if faults.ends > 0 && slot.runs() {
+                actions.push(Action::End(*n));
+            }
+            if faults.losses > 0 && slot.disk.is_some() {
+                let losses = [Action::LoseDisk, Action::EmptyDisk, Action::ReplaceDisk];
+                actions.extend(losses.map(|lose| lose(*n)));
+            }
+        }
+        if faults.rows > 0 && world.open && world.leader.is_some() {
+            actions.push(Action::Write);
+        }
+        if faults.resizes > 0 {
+            let others = self.sizes.iter().filter(|n| **n != world.spec.members);
+            actions.extend(others.map(|n| Action::Resize(*n)));
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        match action {
+            Action::Decide(i) => {
+                let meant = Some(world.intend(self.mutant)).filter(Intention::acts)?;
+                next.broken = rules::broken_by(world, &meant.step);
+                next.intentions[i] = Some(meant);
+            }
+            Action::Act(i) | Action::ActUnheard(i) => {
+                let meant = next.intentions[i].take()?;
+                next.act(&meant, action == Action::Act(i), self.mutant);
+            }
+            Action::Forget(i) => next.intentions[i] = None,
+            Action::Elect(n) => {
+                if world.leader.is_some() {
+                    next.faults.ends -= 1;
+                }
+                next.elect(id_of(n));
+            }
+            Action::Replicate(n) => next.replicate(id_of(n)),
+            Action::Write => {
+                next.faults.rows -= 1;
+                let leader = next.disk_mut(world.leader?)?;
+                Arc::make_mut(&mut leader.log).append(What::Row);
+                next.commit();
+            }
+            Action::End(n) => {
+                next.faults.ends -= 1;
+                next.restart(n);
+            }
+            Action::Silence(n) => {
+                next.faults.silences -= 1;
+                next.slots.get_mut(&n)?.silent = true;
+            }
+            Action::Wake(n) => next.slots.get_mut(&n)?.silent = false,
+            Action::LoseDisk(n) | Action::EmptyDisk(n) | Action::ReplaceDisk(n) => {
+                next.faults.losses -= 1;
+                next.restart(n);
+                let uid = match action {
+                    Action::EmptyDisk(_) => world.disk(id_of(n))?.uid,
+                    _ => next.uid(),
+                };
+                next.slots.get_mut(&n)?.disk =
+                    (action != Action::LoseDisk(n)).then_some(Disk::empty(uid));
+                next.tidy();
+                // Where no majority survives, that is nobody's fault but ours.
+                if world.open && !next.can_have_leader() {
+                    return None;
+                }
+            }
+            Action::Resize(members) => {
+                next.faults.resizes -= 1;
+                next.spec = self.spec(members);
+            }
+        }
+        next.tidy();
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("the rules hold", |_, world: &World| world.broken.is_none()),
+            Property::always("the quorum survives what we do", |_, world: &World| {
+                !world.open || world.broken.is_some() || world.can_have_leader()
+            }),
+            Property::always(
+                "the goal is reached once all is quiet",
+                |model: &Model, world: &World| {
+                    !world.is_one_of(model.settled)
+                        || world.broken.is_some()
+                        || world.clone().settles(model.mutant)
+                },
+            ),
+            Property::sometimes("a cluster is as its spec wants", |_, world: &World| {
+                world.spec.members > 1 && decide(&world.facts()) == Step::Done
+            }),
+            Property::sometimes(
+                "a lost member was replaced",
+                |model: &Model, world: &World| {
+                    world.faults.losses < model.faults.losses
+                        && world.open
+                        && decide(&world.facts()) == Step::Done
+                },
+            ),
+        ]
+    }
+}
+
+impl World {
+    fn restart(&mut self, n: Number) {
+        self.slots
+            .get_mut(&n)
+            .into_iter()
+            .for_each(|s| s.starts += 1);
+        if self.leader == Some(id_of(n)) {
+            self.leader = None;
+        }
+    }
+
+    /// The leader has something for this member.
+    fn lacks(&self, n: Number) -> bool {
+        let Some(log) = self.leader.and_then(|id| self.log(id)) else {
+            return false;
+        };
+        let id = id_of(n);
+        let gets = log
+            .config()
+            .get(&id)
+            .is_some_and(|role| *role != Role::Spare);
+        let takes = self.disk(id).is_some_and(|d| {
+            matches!(
+                d.phase,
+                NodePhase::Joining | NodePhase::Seeded | NodePhase::Open
+            ) && *d.log != *log
+        });
+        self.leader != Some(id) && gets && takes && self.is_up(id)
+    }
+
+    fn is_one_of(&self, many: u64) -> bool {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish().is_multiple_of(many)
+    }
+
+    /// Whether the goal is reached, or what only a person can lift, once nothing breaks any more.
+    fn settles(&mut self, mutant: Option<Mutant>) -> bool {
+        self.slots.values_mut().for_each(|s| s.silent = false);
+        self.intentions.iter_mut().for_each(|i| *i = None);
+        for _ in 0..200 {
+            if self.leader.is_none()
+                && let Some(id) = self
+                    .ids()
+                    .into_iter()
+                    .find(|id| self.could_lead(*id, |v| self.is_up(v)))
+            {
+                self.elect(id);
+            }
+            for n in self.slots.keys().copied().collect::<Vec<_>>() {
+                if self.lacks(n) {
+                    self.replicate(id_of(n));
+                }
+            }
+            self.tidy();
+            let meant = self.intend(mutant);
+            match &meant.step {
+                Step::Done => return voters(&self.config()).len() == self.spec.voters as usize,
+                // Nobody had a copy yet, or none that is a majority.
+                Step::Stalled(Reason::FounderLost(_)) => return true,
+                Step::Stalled(_) => return !self.open || !self.can_have_leader(),
+                _ => self.act(&meant, true, mutant),
+            }
+        }
+        false
+    }
+}

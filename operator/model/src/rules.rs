@@ -1,0 +1,54 @@
+//! The rules of the design that a decision can break, asked about the world as it is when the decision is made: what an
+//! operator knows is then at most less than what is asked here.
+
+use operator_plan::{NodePhase, Number, Record, Role, Step};
+
+use crate::{
+    raft::voters,
+    world::{World, id_of, number_of},
+};
+
+/// The rule that this step breaks, if it does.
+pub fn broken_by(world: &World, step: &Step) -> Option<&'static str> {
+    let record = world.record.as_deref()?;
+    let votes = |n: &Number| world.config().get(&id_of(*n)) == Some(&Role::Voter);
+    match step {
+        Step::Retire(n) => {
+            let too_many = record.kept().count() > world.spec.members as usize;
+            let lost = world.is_lost(*n);
+            (!too_many && !lost)
+                .then_some("S11: a member is retired that is neither lost nor one too many")
+        }
+        Step::Assign(n, Role::Voter) => another_is_down(world, *n),
+        Step::Remove(n) | Step::Assign(n, _) if votes(n) => {
+            if world.leader == Some(id_of(*n)) {
+                return Some("S4: the leader loses its vote before it hands over");
+            }
+            another_is_down(world, *n).or_else(|| replacements_lack(world, record, *n))
+        }
+        _ => None,
+    }
+}
+
+/// A voter that is lost stands in nobody's way.
+fn another_is_down(world: &World, n: Number) -> Option<&'static str> {
+    let others = voters(&world.config()).into_iter();
+    let mut others = others.filter(|id| *id != id_of(n) && !world.is_lost(number_of(*id)));
+    others
+        .any(|id| !world.is_up(id))
+        .then_some("S4: a vote moves while another voter is down")
+}
+
+fn replacements_lack(world: &World, record: &Record, n: Number) -> Option<&'static str> {
+    let config = world.config();
+    let able = |m: &Number| match config.get(&id_of(*m)) {
+        Some(Role::Voter) => true,
+        Some(Role::Standby) => world
+            .disk(id_of(*m))
+            .is_some_and(|d| d.phase == NodePhase::Seeded),
+        _ => false,
+    };
+    let others = record.kept().map(|(m, _)| m).filter(|m| *m != n);
+    (others.filter(able).count() < world.spec.voters as usize)
+        .then_some("S4: a voter leaves before those who replace it have caught up")
+}

@@ -1,0 +1,363 @@
+//! Objects, disks and processes, and what an operator sees of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use operator_plan::{
+    Facts, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Record, Role, Seen, Server,
+    Spec, Step, decide,
+};
+
+use crate::{
+    model::Faults,
+    mutant::Mutant,
+    raft::{Config, Log, What, voters},
+};
+
+/// Indices are told in steps that are larger than what counts as caught up.
+const STRIDE: u64 = 1000;
+
+/// The id of a member: what is random in the operator follows from the number here.
+pub fn id_of(n: Number) -> RaftId {
+    1000 + RaftId::from(n)
+}
+
+pub fn number_of(id: RaftId) -> Number {
+    (id - 1000) as Number
+}
+
+/// A PVC with its volume.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Disk {
+    pub uid: u8,
+    pub marked: bool,
+    pub phase: NodePhase,
+    pub log: Arc<Log>,
+}
+
+impl Disk {
+    pub fn empty(uid: u8) -> Self {
+        Self {
+            uid,
+            marked: false,
+            phase: NodePhase::Empty,
+            log: Arc::default(),
+        }
+    }
+}
+
+/// The objects under one member's name, and its process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Slot {
+    pub set: Option<u8>,
+    pub disk: Option<Disk>,
+    /// Starts of the process; it runs while there are a set and a disk.
+    pub starts: u8,
+    /// It runs and does not answer.
+    pub silent: bool,
+}
+
+impl Slot {
+    pub fn runs(&self) -> bool {
+        self.set.is_some() && self.disk.as_ref().is_some_and(|d| !d.marked)
+    }
+}
+
+/// What an operator means to do, by what it saw.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Intention {
+    pub step: Step,
+    pub record: Option<Arc<Record>>,
+    pub leader: Option<RaftId>,
+    /// The start of the process that is told to do it.
+    pub start: Option<u8>,
+}
+
+/// All there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct World {
+    pub(crate) spec: Spec,
+    pub(crate) record: Option<Arc<Record>>,
+    pub(crate) slots: BTreeMap<Number, Slot>,
+    pub(crate) leader: Option<RaftId>,
+    /// Operators that have decided and not acted yet.
+    pub(crate) intentions: Vec<Option<Intention>>,
+    /// Clients are let in.
+    pub(crate) open: bool,
+    /// Rows that were acknowledged, and are not in every log for good.
+    pub(crate) acknowledged: usize,
+    /// What may still happen.
+    pub(crate) faults: Faults,
+    pub(crate) uids: u8,
+    /// The rule that was broken, if one was.
+    pub(crate) broken: Option<&'static str>,
+}
+
+impl World {
+    pub(crate) fn disk(&self, id: RaftId) -> Option<&Disk> {
+        self.slots.get(&number_of(id))?.disk.as_ref()
+    }
+
+    pub(crate) fn disk_mut(&mut self, id: RaftId) -> Option<&mut Disk> {
+        self.slots.get_mut(&number_of(id))?.disk.as_mut()
+    }
+
+    pub(crate) fn log(&self, id: RaftId) -> Option<&Log> {
+        self.shared_log(id).map(|log| &**log)
+    }
+
+    fn shared_log(&self, id: RaftId) -> Option<&Arc<Log>> {
+        let disk = self.disk(id).filter(|d| !d.marked)?;
+        Some(&disk.log).filter(|log| !log.entries.is_empty())
+    }
+
+    /// The configuration in force at the leader.
+    pub(crate) fn config(&self) -> Config {
+        let log = self.leader.and_then(|id| self.log(id));
+        log.map(Log::config).unwrap_or_default()
+    }
+
+    /// The member's recorded disk is not there, or is empty though it took part.
+    pub(crate) fn is_lost(&self, n: Number) -> bool {
+        let Some(record) = &self.record else {
+            return false;
+        };
+        let recorded = record.members.get(&n).and_then(|e| e.disk.as_ref());
+        let disk = self.slots.get(&n).and_then(|s| s.disk.as_ref());
+        let same = disk.is_some_and(|d| Some(&format!("disk-{}", d.uid)) == recorded);
+        let empty = disk.is_some_and(|d| d.phase == NodePhase::Empty) && record.took_part(n);
+        recorded.is_some() && (!same || empty)
+    }
+
+    pub(crate) fn is_up(&self, id: RaftId) -> bool {
+        let slot = self.slots.get(&number_of(id));
+        slot.is_some_and(|s| s.runs() && !s.silent)
+    }
+
+    pub(crate) fn uid(&mut self) -> u8 {
+        self.uids += 1;
+        self.uids
+    }
+
+    /// Whether this member could be elected by those of whom `asked` is true.
+    pub(crate) fn could_lead(&self, id: RaftId, asked: impl Fn(RaftId) -> bool) -> bool {
+        let Some(log) = self.log(id).filter(|_| asked(id)) else {
+            return false;
+        };
+        let voters = voters(&log.config());
+        let grants = |v: &&RaftId| {
+            asked(**v)
+                && self.log(**v).is_none_or(|l| log.is_as_new_as(l))
+                && self.log(**v).is_some()
+        };
+        voters.contains(&id) && voters.iter().filter(grants).count() * 2 > voters.len()
+    }
+
+    /// Whether anybody could be elected if every process ran.
+    pub(crate) fn can_have_leader(&self) -> bool {
+        self.ids()
+            .into_iter()
+            .any(|id| self.could_lead(id, |_| true))
+    }
+
+    pub(crate) fn ids(&self) -> Vec<RaftId> {
+        self.slots.keys().map(|n| id_of(*n)).collect()
+    }
+
+    /// An election that this member wins.
+    pub(crate) fn elect(&mut self, id: RaftId) {
+        let config = self.log(id).map(Log::config).unwrap_or_default();
+        let term = self
+            .ids()
+            .iter()
+            .filter_map(|v| self.log(*v))
+            .map(|l| l.term)
+            .max()
+            .unwrap_or(0)
+            + 1;
+        for voter in voters(&config) {
+            if self.is_up(voter)
+                && let Some(disk) = self.disk_mut(voter)
+            {
+                Arc::make_mut(&mut disk.log).term = term;
+            }
+        }
+        self.leader = Some(id);
+        if let Some(disk) = self.disk_mut(id) {
+            Arc::make_mut(&mut disk.log).append(What::Start);
+        }
+        if self
+            .log(id)
+            .is_some_and(|log| log.rows() < self.acknowledged)
+        {
+            self.broken = Some("an acknowledged row is lost");
+        }
+        self.commit();
+    }
+
+    /// The leader's log reaches a member that is to have it.
+    pub(crate) fn replicate(&mut self, to: RaftId) {
+        let Some(log) = self.leader.and_then(|id| self.shared_log(id)).cloned() else {
+            return;
+        };
+        let Some(disk) = self.disk_mut(to) else {
+            return;
+        };
+        disk.log = log;
+        if disk.phase == NodePhase::Joining {
+            disk.phase = NodePhase::Seeded;
+        }
+        self.commit();
+    }
+
+    /// What a majority holds is committed; a leader that was voted out goes.
+    pub(crate) fn commit(&mut self) {
+        let Some(leader) = self.leader else { return };
+        let Some(log) = self.shared_log(leader).cloned() else {
+            return;
+        };
+        let voters = voters(&log.config());
+        let held = |n: usize| {
+            let holds = |v: &&RaftId| self.log(**v).is_some_and(|l| l.holds(&log, n));
+            voters.iter().filter(holds).count() * 2 > voters.len()
+        };
+        let ours = |n: &usize| log.entries[n - 1].term == log.term;
+        let commit = (log.commit + 1..=log.entries.len())
+            .rev()
+            .filter(ours)
+            .find(|n| held(*n));
+        if let (Some(commit), Some(disk)) = (commit, self.disk_mut(leader)) {
+            Arc::make_mut(&mut disk.log).commit = commit;
+            self.acknowledged = self.acknowledged.max(log.rows_at(commit));
+            if !voters.contains(&leader) {
+                self.leader = None;
+            }
+        }
+    }
+
+    /// Takes out of the logs what every one of them has for good, so that equal worlds are equal.
+    pub(crate) fn tidy(&mut self) {
+        if self
+            .leader
+            .is_some_and(|id| !self.is_up(id) || self.log(id).is_none())
+        {
+            self.leader = None;
+        }
+        let logs = self
+            .slots
+            .values()
+            .filter_map(|s| s.disk.as_ref())
+            .filter(|d| !d.log.entries.is_empty());
+        let Some(n) = logs.map(|d| d.log.commit).min().filter(|n| *n > 1) else {
+            return;
+        };
+        let mut rows = 0;
+        for disk in self.slots.values_mut().filter_map(|s| s.disk.as_mut()) {
+            if !disk.log.entries.is_empty() {
+                let before = disk.log.rows();
+                Arc::make_mut(&mut disk.log).trim(n);
+                rows = before - disk.log.rows();
+            }
+        }
+        self.acknowledged = self.acknowledged.saturating_sub(rows);
+    }
+
+    /// What an operator sees now.
+    pub(crate) fn facts(&self) -> Facts {
+        let known = self.record.iter().flat_map(|r| r.members.keys());
+        let numbers: BTreeSet<Number> = known.chain(self.slots.keys()).copied().collect();
+        let forgotten = |n: &Number| {
+            let known = self
+                .record
+                .as_ref()
+                .is_none_or(|r| r.members.contains_key(n));
+            let slot = self.slots.get(n);
+            !known
+                && slot.is_none_or(|s| s.set.is_none() && s.disk.as_ref().is_none_or(|d| d.marked))
+        };
+        let seen = numbers.into_iter().filter(|n| !forgotten(n));
+        Facts {
+            spec: self.spec.clone(),
+            record: self.record.as_deref().cloned(),
+            seen: seen.map(|n| (n, self.seen(n))).collect(),
+            ..Facts::default()
+        }
+    }
+
+    fn seen(&self, n: Number) -> Seen {
+        let slot = self.slots.get(&n).cloned().unwrap_or_default();
+        let set = slot
+            .set
+            .map_or(Object::Absent, |uid| Object::Present(format!("set-{uid}")));
+        let disk = slot.disk.as_ref();
+        Seen {
+            set,
+            disk: disk.map_or(Object::Absent, |d| {
+                Object::Present(format!("disk-{}", d.uid))
+            }),
+            disk_marked: disk.is_some_and(|d| d.marked),
+            pod: match (slot.set, slot.runs()) {
+                (None, _) => Pod::Absent,
+                (Some(_), true) => Pod::Started(format!("pod-{n}")),
+                (Some(_), false) => Pod::Unstarted,
+            },
+            node: match disk {
+                Some(disk) if self.is_up(id_of(n)) => Node::Says(self.says(n, &slot, disk)),
+                _ => Node::Unknown,
+            },
+            ..Seen::default()
+        }
+    }
+
+    fn says(&self, n: Number, slot: &Slot, disk: &Disk) -> NodeStatus {
+        let id = id_of(n);
+        let config = disk.log.config();
+        let leads = self.leader.and_then(|l| self.log(l)).map(Log::config);
+        let listed = leads.is_some_and(|c| c.get(&id) == Some(&Role::Voter));
+        let servers = config.iter().map(|(id, role)| Server {
+            id: *id,
+            role: *role,
+        });
+        let last = |id: &RaftId| Some((*id, self.log(*id)?.entries.len() as u64 * STRIDE));
+        NodeStatus {
+            instance: format!("{n}-{}", slot.starts),
+            phase: disk.phase.clone(),
+            leader: self
+                .leader
+                .filter(|_| listed && config.get(&id) == Some(&Role::Voter)),
+            servers: servers.collect(),
+            commit: disk.log.commit as u64 * STRIDE,
+            followers: config.keys().filter_map(last).collect(),
+            silent: Default::default(),
+        }
+    }
+
+    /// What an operator decides now, by the shipped function or by one that a mutant spoils.
+    pub(crate) fn intend(&self, mutant: Option<Mutant>) -> Intention {
+        let facts = self.facts();
+        let leader = facts.leader().map(|(n, _)| id_of(n));
+        let step = match mutant {
+            Some(mutant) => mutant.decide(facts),
+            None => decide(&facts),
+        };
+        let told = match step {
+            Step::Found(n) | Step::Open(n) | Step::Join(n) => Some(n),
+            _ => None,
+        };
+        Intention {
+            leader,
+            start: told.and_then(|n| Some(self.slots.get(&n)?.starts)),
+            record: self.record.clone(),
+            step,
+        }
+    }
+}
+
+impl Intention {
+    /// There is something to do.
+    pub fn acts(&self) -> bool {
+        !matches!(self.step, Step::Wait(_) | Step::Stalled(_) | Step::Done)
+    }
+}
