@@ -90,3 +90,32 @@ impl Progress {
         known.peers.get(&id).map_or(0, |peer| peer.last)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_is_only_asked_for_changes_nothing() {
+        let progress = Progress::default();
+        let hear = |term, body| {
+            let payload = 0;
+            progress.heard(
+                2,
+                &Message {
+                    term,
+                    body,
+                    payload,
+                },
+            );
+        };
+        let (last, rejected) = (9, false);
+        hear(5, Body::Appended { last, rejected });
+        hear(6, Body::Election);
+        assert_eq!((progress.report(&[]).term, progress.last_of(2)), (5, 9));
+        hear(6, Body::Append { commit: 7, last: 9 });
+        let told = progress.report(&[]);
+        assert_eq!((told.term, told.commit, told.last), (6, 7, 9));
+        assert_eq!(progress.last_of(2), 0, "told to another leadership");
+    }
+}

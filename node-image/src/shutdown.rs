@@ -4,13 +4,18 @@
 use std::time::Duration;
 
 use node_api::{Role, View};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{engine_link, member::Member, watcher};
 
 /// After this the engine is stopped with or without a successor.
 const BOUND: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(1);
+/// Longer than a member that came back takes to be found.
+const SETTLES: Duration = Duration::from_secs(3);
 
 /// Hands leadership over if this member leads; returns when so many of the others follow the new leader that it
 /// needs this member no more, or after a bounded time.
@@ -29,6 +34,8 @@ pub async fn hand_over(member: &Member) {
 async fn try_all(member: &Member) -> Option<u64> {
     let (me, started) = (member.settings.id, Instant::now());
     let engine = engine_link::client(&member.engine()?, &dqlite_client::Options::default()).ok()?;
+    // Who followed this member while it led, and how many of them are a majority without it.
+    let mut followers = None;
     loop {
         let view = watcher::view(&engine).await.ok()?;
         match view.leader {
@@ -40,24 +47,29 @@ async fn try_all(member: &Member) -> Option<u64> {
                 sleep(Duration::from_millis(10)).await;
                 continue;
             }
-            _ => return None,
+            // Another leads: after a transfer, be it one that was answered with an error.
+            moved => {
+                let (live, needed) = followers.filter(|_| moved.is_some())?;
+                return Some(wait_for_successor(member, live, needed).await);
+            }
         }
         let voters = view
             .members
             .iter()
             .filter(|m| m.role == Role::Voter)
             .count();
+        if voters < 2 {
+            return None;
+        }
         let live = live_voters(member, &view).await;
         let needed = live.len().min(voters / 2 + 1);
+        followers = Some((live.clone(), needed));
         for candidate in &live {
             // With id 0 the library would pick one itself, perhaps a dead one.
             match engine.transfer(candidate.id).await {
-                Ok(()) => return Some(wait_for_successor(member, &live, needed).await),
+                Ok(()) => return Some(wait_for_successor(member, live, needed).await),
                 Err(e) => tracing::warn!(candidate = candidate.id, "transfer failed: {e}"),
             }
-        }
-        if voters < 2 {
-            return None;
         }
         sleep(Duration::from_millis(50)).await;
     }
@@ -91,24 +103,32 @@ async fn live_voters(member: &Member, view: &View) -> Vec<node_api::Member> {
     live
 }
 
-/// Waits until a majority without this member follows a new leader. It may reach one of them only after a while,
-/// one that came back at another place just now; until then it needs this member to commit anything.
-async fn wait_for_successor(member: &Member, live: &[node_api::Member], needed: usize) -> u64 {
-    let me = member.settings.id;
+/// Waits until a majority without this member follows a new leader. It may reach one of them only after a while, one
+/// that came back at another place just now; until then it needs this member to commit anything. One that died
+/// meanwhile is not waited for without end.
+async fn wait_for_successor(member: &Member, live: Vec<node_api::Member>, needed: usize) -> u64 {
+    let until = Instant::now() + SETTLES;
     loop {
-        let mut named = Vec::new();
-        for other in live {
-            if let Ok(connection) = member.peers.ask(&other.address, other.id).await
-                && let Ok(Some(leader)) = connection.leader().await
-                && leader.id != me
-            {
-                named.push(leader.id);
-            }
-        }
-        let followers = |leader: u64| named.iter().filter(|id| **id == leader).count();
-        if let Some(leader) = named.iter().find(|id| followers(**id) >= needed) {
+        let named = named_by(member, &live).await;
+        let follow = |leader: u64| named.iter().filter(|id| **id == leader).count();
+        let enough = |leader: &u64| follow(*leader) >= needed || Instant::now() > until;
+        if let Some(leader) = named.iter().find(|leader| enough(leader)) {
             return *leader;
         }
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The leaders other than this member that these name now.
+async fn named_by(member: &Member, others: &[node_api::Member]) -> Vec<u64> {
+    let mut asked = JoinSet::new();
+    for other in others.iter().cloned() {
+        let peers = member.peers.clone();
+        asked.spawn(async move {
+            let connection = peers.ask(&other.address, other.id).await.ok()?;
+            Some(connection.leader().await.ok()??.id)
+        });
+    }
+    let named = asked.join_all().await.into_iter().flatten();
+    named.filter(|id| *id != member.settings.id).collect()
 }

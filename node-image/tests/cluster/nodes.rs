@@ -289,9 +289,11 @@ impl Node {
     }
 
     pub async fn try_session(&self) -> Result<Session, Error> {
-        Client::new([format!("{}:9002", self.host)])
-            .open("app")
-            .await
+        Client::new([self.leader_port()]).open("app").await
+    }
+
+    pub fn leader_port(&self) -> String {
+        format!("{}:9002", self.host)
     }
 
     /// Sends a signal, by its name.

@@ -41,11 +41,17 @@ impl World {
             Step::RecordFounded => self.remember(meant, |r| r.founded = true),
             Step::RecordJoin(n, start) => self.entry(meant, n, |e| e.join = Some(start)),
             Step::Retire(n) => self.entry(meant, n, |e| e.retired = true),
-            Step::RecordRemoved(n) => self.entry(meant, n, |e| e.removed = true),
-            Step::Forget(n) => self.remember(meant, |record| {
-                let gone = record.members.remove(&n);
-                record.retired.extend(gone.map(|e| e.id));
-            }),
+            Step::RecordRemoved(n) => {
+                self.takes_away(n);
+                self.entry(meant, n, |e| e.removed = true);
+            }
+            Step::Forget(n) => {
+                self.takes_away(n);
+                self.remember(meant, |record| {
+                    let gone = record.members.remove(&n);
+                    record.retired.extend(gone.map(|e| e.id));
+                });
+            }
             Step::CreateDisk(n) => self.create_disk(n),
             Step::ApplySet(n) => {
                 if self.slots.get(&n).is_none_or(|s| s.set.is_none()) {
@@ -54,6 +60,7 @@ impl World {
                 }
             }
             Step::DeleteSet(n, uid) => {
+                self.takes_away(n);
                 let slot = self.slots.get_mut(&n);
                 if let Some(slot) =
                     slot.filter(|s| s.set.map(|s| format!("set-{s}")).as_ref() == Some(&uid))
@@ -63,6 +70,7 @@ impl World {
                 }
             }
             Step::MarkDisk(n, uid) => {
+                self.takes_away(n);
                 if let Some(disk) = self.disk_called(n, &uid) {
                     (disk.marked, disk.log) = (true, Arc::default());
                 }
@@ -132,18 +140,19 @@ impl World {
         (format!("disk-{}", disk.uid) == uid).then_some(disk)
     }
 
-    /// Rule S6: the disk of one that the cluster knows, or may know again, stays.
     fn delete_disk(&mut self, n: Number, uid: &str) {
-        if self.disk_called(n, uid).is_none() {
-            return;
+        if self.disk_called(n, uid).is_some() {
+            self.takes_away(n);
+            let slot = self.slots.get_mut(&n);
+            slot.into_iter().for_each(|s| s.disk = None);
         }
-        let lists = |c: Config| c.contains_key(&id_of(n));
-        let listed = |log: &Log| lists(log.config()) || lists(log.config_at(log.commit));
-        if self.leader.and_then(|id| self.log(id)).is_some_and(listed) {
-            self.broken = Some("S6: the disk of a listed member is deleted");
+    }
+
+    /// Rule S6: what belongs to one that the cluster knows, or may know again, stays.
+    fn takes_away(&mut self, n: Number) {
+        if self.is_listed(n) {
+            self.broken = Some("S6: something of a listed member is taken away");
         }
-        let slot = self.slots.get_mut(&n);
-        slot.into_iter().for_each(|s| s.disk = None);
     }
 
     /// An order names the start of the process that was seen.
@@ -160,8 +169,13 @@ impl World {
         let own = recorded.members.get(&n).and_then(|e| e.disk.clone());
         match (order, &disk.phase) {
             ("found", NodePhase::Empty) => {
+                // Until then nobody can have written anything.
                 if open {
                     self.broken = Some("S1: founded again");
+                }
+                let named = |i: &Intent| i.member == n && own.as_ref() == Some(&i.disk);
+                if !recorded.intent.as_ref().is_some_and(named) {
+                    self.broken = Some("S1: founded without the intent to");
                 }
                 if own != Some(format!("disk-{}", disk.uid)) {
                     self.broken = Some("S3: founded on a disk that is not recorded");

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use operator_plan::{NodePhase, Number, Reason, Role, Spec, Step, decide, default_voters};
+use operator_plan::{NodePhase, Number, Role, Spec, Step, decide, default_voters};
 use stateright::Property;
 
 use crate::{
     mutant::Mutant,
     raft::{What, voters},
     rules,
-    world::{Disk, Intention, World, id_of},
+    world::{Disk, Pass, World, id_of},
 };
 
 /// How often each thing may happen.
@@ -32,6 +32,8 @@ pub struct Faults {
 pub struct Model {
     /// Operators that act at once; there should be one.
     pub operators: usize,
+    /// Time passes between an operator's reading of the objects and its asking of the nodes.
+    pub reads_take_time: bool,
     /// How often.
     pub faults: Faults,
     /// How many members the user wants, at first and later.
@@ -50,7 +52,9 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "they say what happens")]
 pub enum Action {
-    /// An operator looks and decides.
+    /// An operator reads the objects.
+    Read(usize),
+    /// It asks the nodes and decides.
     Decide(usize),
     /// It does what it decided, however long ago.
     Act(usize),
@@ -89,7 +93,7 @@ impl stateright::Model for Model {
     fn init_states(&self) -> Vec<World> {
         let mut world = World {
             spec: self.spec(self.sizes[0]),
-            intentions: vec![None; self.operators],
+            operators: vec![Pass::Begins; self.operators],
             faults: self.faults,
             ..World::default()
         };
@@ -101,10 +105,12 @@ impl stateright::Model for Model {
         if world.broken.is_some() {
             return;
         }
-        for (i, meant) in world.intentions.iter().enumerate() {
-            match meant {
-                None => actions.push(Action::Decide(i)),
-                Some(meant) => {
+        for (i, pass) in world.operators.iter().enumerate() {
+            match pass {
+                Pass::Begins if self.reads_take_time => actions.push(Action::Read(i)),
+                Pass::Begins => actions.push(Action::Decide(i)),
+                Pass::Saw(_) => actions.extend([Action::Decide(i), Action::Forget(i)]),
+                Pass::Means(meant) => {
                     actions.extend([Action::Act(i), Action::Forget(i)]);
                     if matches!(meant.step, Step::Remove(_)) {
                         actions.push(Action::ActUnheard(i));
@@ -147,16 +153,25 @@ impl stateright::Model for Model {
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut next = world.clone();
         match action {
+            Action::Read(i) => next.operators[i] = Pass::Saw(Arc::new(world.objects())),
             Action::Decide(i) => {
-                let meant = Some(world.intend(self.mutant)).filter(Intention::acts)?;
-                next.broken = rules::broken_by(world, &meant.step);
-                next.intentions[i] = Some(meant);
+                let objects = match &world.operators[i] {
+                    Pass::Saw(objects) => objects,
+                    _ => world,
+                };
+                let meant = world.intend(objects, self.mutant);
+                next.broken = rules::broken_by(world, objects, &meant.step);
+                next.operators[i] = match meant.acts() {
+                    true => Pass::Means(meant),
+                    false => Pass::Begins,
+                };
             }
             Action::Act(i) | Action::ActUnheard(i) => {
-                let meant = next.intentions[i].take()?;
-                next.act(&meant, action == Action::Act(i), self.mutant);
+                if let Pass::Means(meant) = std::mem::take(&mut next.operators[i]) {
+                    next.act(&meant, action == Action::Act(i), self.mutant);
+                }
             }
-            Action::Forget(i) => next.intentions[i] = None,
+            Action::Forget(i) => next.operators[i] = Pass::Begins,
             Action::Elect(n) => {
                 if world.leader.is_some() {
                     next.faults.ends -= 1;
@@ -186,11 +201,15 @@ impl stateright::Model for Model {
                     Action::EmptyDisk(_) => world.disk(id_of(n))?.uid,
                     _ => next.uid(),
                 };
-                next.slots.get_mut(&n)?.disk =
-                    (action != Action::LoseDisk(n)).then_some(Disk::empty(uid));
+                let by_hand = action == Action::ReplaceDisk(n);
+                let empty = Disk {
+                    by_hand,
+                    ..Disk::empty(uid)
+                };
+                next.slots.get_mut(&n)?.disk = (action != Action::LoseDisk(n)).then_some(empty);
                 next.tidy();
-                // Where no majority survives, that is nobody's fault but ours.
-                if world.open && !next.can_have_leader() {
+                // That a majority of the voters' disks is lost is nobody's fault.
+                if world.open && next.lost_a_majority_of(&world.configs()) {
                     return None;
                 }
             }
@@ -206,9 +225,10 @@ impl stateright::Model for Model {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("the rules hold", |_, world: &World| world.broken.is_none()),
-            Property::always("the quorum survives what we do", |_, world: &World| {
-                !world.open || world.broken.is_some() || world.can_have_leader()
-            }),
+            Property::always(
+                "a majority has every acknowledged row",
+                |_, world: &World| !world.open || world.broken.is_some() || world.can_go_on(),
+            ),
             Property::always(
                 "the goal is reached once all is quiet",
                 |model: &Model, world: &World| {
@@ -217,15 +237,21 @@ impl stateright::Model for Model {
                         || world.clone().settles(model.mutant)
                 },
             ),
-            Property::sometimes("a cluster is as its spec wants", |_, world: &World| {
-                world.spec.members > 1 && decide(&world.facts()) == Step::Done
+            Property::sometimes("clients are let in", |_, world: &World| world.open),
+            Property::sometimes("a member's disk is kept and marked", |_, world: &World| {
+                let mut disks = world.slots.values().filter_map(|s| s.disk.as_ref());
+                disks.any(|disk| disk.marked)
             }),
             Property::sometimes(
-                "a lost member was replaced",
+                "all is done after another size was asked for",
                 |model: &Model, world: &World| {
-                    world.faults.losses < model.faults.losses
-                        && world.open
-                        && decide(&world.facts()) == Step::Done
+                    world.faults.resizes < model.faults.resizes && world.is_as_wanted()
+                },
+            ),
+            Property::sometimes(
+                "all is done after a disk was lost",
+                |model: &Model, world: &World| {
+                    world.faults.losses < model.faults.losses && world.open && world.is_as_wanted()
                 },
             ),
         ]
@@ -272,7 +298,9 @@ impl World {
     /// Whether the goal is reached, or what only a person can lift, once nothing breaks any more.
     fn settles(&mut self, mutant: Option<Mutant>) -> bool {
         self.slots.values_mut().for_each(|s| s.silent = false);
-        self.intentions.iter_mut().for_each(|i| *i = None);
+        self.operators
+            .iter_mut()
+            .for_each(|pass| *pass = Pass::Begins);
         for _ in 0..200 {
             if self.leader.is_none()
                 && let Some(id) = self
@@ -288,15 +316,44 @@ impl World {
                 }
             }
             self.tidy();
-            let meant = self.intend(mutant);
+            let meant = self.intend(self, mutant);
+            self.broken = rules::broken_by(self, self, &meant.step);
             match &meant.step {
-                Step::Done => return voters(&self.config()).len() == self.spec.voters as usize,
-                // Nobody had a copy yet, or none that is a majority.
-                Step::Stalled(Reason::FounderLost(_)) => return true,
+                Step::Done => return self.is_as_wanted(),
+                // Only a person can lift it.
                 Step::Stalled(_) => return !self.open || !self.can_have_leader(),
                 _ => self.act(&meant, true, mutant),
             }
+            if self.broken.is_some() {
+                return false;
+            }
         }
         false
+    }
+
+    /// Done, and so it is: as many members and voters as the spec wants, and nothing left of others but what it keeps.
+    fn is_as_wanted(&self) -> bool {
+        let kept: Vec<_> = self
+            .record
+            .iter()
+            .flat_map(|r| r.kept())
+            .map(|(n, _)| n)
+            .collect();
+        // An operator too many may make an empty one late, which nobody misses.
+        let left = self.slots.iter().any(|(n, slot)| {
+            let late = self.operators.len() > 1;
+            let stays = |d: &Disk| {
+                let others = d.by_hand || (late && d.phase == NodePhase::Empty);
+                !others && (self.spec.delete_disks || !d.marked)
+            };
+            let disk = slot.disk.as_ref().is_some_and(stays);
+            !kept.contains(n) && (slot.set.is_some() || disk)
+        });
+        let config = self.config();
+        decide(&self.facts(self)) == Step::Done
+            && kept.len() == self.spec.members as usize
+            && config.len() == kept.len()
+            && voters(&config).len() == self.spec.voters as usize
+            && !left
     }
 }

@@ -1,5 +1,5 @@
-//! The rules of the design that a decision can break, asked about the world as it is when the decision is made: what an
-//! operator knows is then at most less than what is asked here.
+//! The rules of the design that a decision can break, asked about the objects that were read and the nodes as they are when
+//! the decision is made: what an operator knows is at most less than that.
 
 use operator_plan::{NodePhase, Number, Record, Role, Step};
 
@@ -9,46 +9,52 @@ use crate::{
 };
 
 /// The rule that this step breaks, if it does.
-pub fn broken_by(world: &World, step: &Step) -> Option<&'static str> {
-    let record = world.record.as_deref()?;
+pub fn broken_by(world: &World, objects: &World, step: &Step) -> Option<&'static str> {
+    let record = objects.record.as_deref()?;
     let votes = |n: &Number| world.config().get(&id_of(*n)) == Some(&Role::Voter);
     match step {
         Step::Retire(n) => {
-            let too_many = record.kept().count() > world.spec.members as usize;
-            let lost = world.is_lost(*n);
+            let too_many = record.kept().count() > objects.spec.members as usize;
+            let lost = world.is_lost(objects, *n);
             (!too_many && !lost)
                 .then_some("S11: a member is retired that is neither lost nor one too many")
         }
-        Step::Assign(n, Role::Voter) => another_is_down(world, *n),
+        Step::Assign(n, Role::Voter) => another_is_down(world, objects, *n),
         Step::Remove(n) | Step::Assign(n, _) if votes(n) => {
             if world.leader == Some(id_of(*n)) {
                 return Some("S4: the leader loses its vote before it hands over");
             }
-            another_is_down(world, *n).or_else(|| replacements_lack(world, record, *n))
+            another_is_down(world, objects, *n)
+                .or_else(|| replacements_lack(world, objects, record, *n))
         }
         _ => None,
     }
 }
 
 /// A voter that is lost stands in nobody's way.
-fn another_is_down(world: &World, n: Number) -> Option<&'static str> {
+fn another_is_down(world: &World, objects: &World, n: Number) -> Option<&'static str> {
     let others = voters(&world.config()).into_iter();
-    let mut others = others.filter(|id| *id != id_of(n) && !world.is_lost(number_of(*id)));
+    let mut others = others.filter(|id| *id != id_of(n) && !world.is_lost(objects, number_of(*id)));
     others
         .any(|id| !world.is_up(id))
         .then_some("S4: a vote moves while another voter is down")
 }
 
-fn replacements_lack(world: &World, record: &Record, n: Number) -> Option<&'static str> {
+fn replacements_lack(
+    world: &World,
+    objects: &World,
+    record: &Record,
+    n: Number,
+) -> Option<&'static str> {
     let config = world.config();
     let able = |m: &Number| match config.get(&id_of(*m)) {
-        Some(Role::Voter) => true,
+        Some(Role::Voter) => !world.is_lost(objects, *m),
         Some(Role::Standby) => world
             .disk(id_of(*m))
             .is_some_and(|d| d.phase == NodePhase::Seeded),
         _ => false,
     };
     let others = record.kept().map(|(m, _)| m).filter(|m| *m != n);
-    (others.filter(able).count() < world.spec.voters as usize)
+    (others.filter(able).count() < objects.spec.voters as usize)
         .then_some("S4: a voter leaves before those who replace it have caught up")
 }

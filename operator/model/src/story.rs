@@ -4,7 +4,11 @@ use std::fmt::Write;
 
 use stateright::Path;
 
-use crate::{Action, World, raft::What, world::id_of};
+use crate::{
+    Action, World,
+    raft::What,
+    world::{Pass, id_of},
+};
 
 /// What happened on the way, and what is left at its end.
 #[must_use]
@@ -24,11 +28,11 @@ pub fn story(path: Path<World, Action>) -> String {
 }
 
 fn line(action: &Action, after: &World) -> String {
-    let meant = |i: usize| after.intentions.get(i).and_then(|m| m.as_ref());
     match action {
-        Action::Decide(i) => match meant(*i) {
-            Some(meant) => format!("operator {i} decides {:?}", meant.step),
-            None => format!("operator {i} decides"),
+        Action::Read(i) => format!("operator {i} reads the objects"),
+        Action::Decide(i) => match after.operators.get(*i) {
+            Some(Pass::Means(meant)) => format!("operator {i} decides {:?}", meant.step),
+            _ => format!("operator {i} has nothing to do"),
         },
         Action::Act(i) => format!("operator {i} does so"),
         Action::ActUnheard(i) => format!("operator {i} does so, and hears no answer"),

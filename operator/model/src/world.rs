@@ -32,6 +32,8 @@ pub fn number_of(id: RaftId) -> Number {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Disk {
     pub uid: u8,
+    /// Somebody put it there; it is not ours to delete.
+    pub by_hand: bool,
     pub marked: bool,
     pub phase: NodePhase,
     pub log: Arc<Log>,
@@ -41,6 +43,7 @@ impl Disk {
     pub fn empty(uid: u8) -> Self {
         Self {
             uid,
+            by_hand: false,
             marked: false,
             phase: NodePhase::Empty,
             log: Arc::default(),
@@ -75,6 +78,17 @@ pub struct Intention {
     pub start: Option<u8>,
 }
 
+/// How far an operator's pass is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pass {
+    #[default]
+    Begins,
+    /// It has read the objects; the nodes are asked later.
+    Saw(Arc<World>),
+    /// It has decided, and not acted yet.
+    Means(Intention),
+}
+
 /// All there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct World {
@@ -82,8 +96,7 @@ pub struct World {
     pub(crate) record: Option<Arc<Record>>,
     pub(crate) slots: BTreeMap<Number, Slot>,
     pub(crate) leader: Option<RaftId>,
-    /// Operators that have decided and not acted yet.
-    pub(crate) intentions: Vec<Option<Intention>>,
+    pub(crate) operators: Vec<Pass>,
     /// Clients are let in.
     pub(crate) open: bool,
     /// Rows that were acknowledged, and are not in every log for good.
@@ -119,16 +132,23 @@ impl World {
         log.map(Log::config).unwrap_or_default()
     }
 
-    /// The member's recorded disk is not there, or is empty though it took part.
-    pub(crate) fn is_lost(&self, n: Number) -> bool {
-        let Some(record) = &self.record else {
+    /// By these objects the member's recorded disk is not there; or it is empty now, though the member took part.
+    pub(crate) fn is_lost(&self, objects: &World, n: Number) -> bool {
+        let Some(record) = &objects.record else {
             return false;
         };
         let recorded = record.members.get(&n).and_then(|e| e.disk.as_ref());
-        let disk = self.slots.get(&n).and_then(|s| s.disk.as_ref());
+        let disk = objects.disk(id_of(n));
         let same = disk.is_some_and(|d| Some(&format!("disk-{}", d.uid)) == recorded);
-        let empty = disk.is_some_and(|d| d.phase == NodePhase::Empty) && record.took_part(n);
-        recorded.is_some() && (!same || empty)
+        let now = self.slots.get(&n);
+        let empty = now
+            .and_then(|s| s.disk.as_ref())
+            .is_some_and(|d| d.phase == NodePhase::Empty);
+        let founder = record.founded && record.intent.as_ref().is_some_and(|i| i.member == n);
+        let start = now.map(|slot| format!("{n}-{}", slot.starts));
+        let told = record.members.get(&n).and_then(|e| e.join.clone());
+        let filled = founder || (told.is_some() && told != start);
+        recorded.is_some() && (!same || (empty && filled))
     }
 
     pub(crate) fn is_up(&self, id: RaftId) -> bool {
@@ -147,19 +167,54 @@ impl World {
             return false;
         };
         let voters = voters(&log.config());
-        let grants = |v: &&RaftId| {
-            asked(**v)
-                && self.log(**v).is_none_or(|l| log.is_as_new_as(l))
-                && self.log(**v).is_some()
-        };
+        let grants = |v: &&RaftId| asked(**v) && self.log(**v).is_some_and(|l| log.is_as_new_as(l));
         voters.contains(&id) && voters.iter().filter(grants).count() * 2 > voters.len()
     }
 
-    /// Whether anybody could be elected if every process ran.
+    /// Who could be elected if every process ran.
+    fn electable(&self) -> Vec<RaftId> {
+        let could = |id: &RaftId| self.could_lead(*id, |_| true);
+        self.ids().into_iter().filter(could).collect()
+    }
+
     pub(crate) fn can_have_leader(&self) -> bool {
-        self.ids()
-            .into_iter()
-            .any(|id| self.could_lead(id, |_| true))
+        !self.electable().is_empty()
+    }
+
+    /// Somebody could be elected, and whoever it is has every acknowledged row.
+    pub(crate) fn can_go_on(&self) -> bool {
+        let electable = self.electable();
+        let has_all = |id: &RaftId| self.log(*id).is_some_and(|l| l.rows() >= self.acknowledged);
+        !electable.is_empty() && electable.iter().all(has_all)
+    }
+
+    /// Configurations by which a leader could be elected.
+    fn electable_configs(&self) -> Vec<Config> {
+        let logs = self.electable().into_iter().filter_map(|id| self.log(id));
+        logs.map(Log::config).collect()
+    }
+
+    /// Configurations that anybody goes by.
+    pub(crate) fn configs(&self) -> Vec<Config> {
+        let logs = self.ids().into_iter().filter_map(|id| self.log(id));
+        logs.map(Log::config).collect()
+    }
+
+    /// Of the voters of any of these, half or more have no log any more.
+    pub(crate) fn lost_a_majority_of(&self, configs: &[Config]) -> bool {
+        configs.iter().any(|config| {
+            let voters = voters(config);
+            let lost = voters.iter().filter(|id| self.log(**id).is_none()).count();
+            lost * 2 >= voters.len()
+        })
+    }
+
+    /// The cluster knows this member, or may know it again.
+    pub(crate) fn is_listed(&self, n: Number) -> bool {
+        let lists = |c: &Config| c.contains_key(&id_of(n));
+        let leader = self.leader.and_then(|id| self.log(id));
+        let committed = leader.map(|log| log.config_at(log.commit));
+        committed.iter().any(lists) || self.electable_configs().iter().any(lists)
     }
 
     pub(crate) fn ids(&self) -> Vec<RaftId> {
@@ -264,34 +319,61 @@ impl World {
         self.acknowledged = self.acknowledged.saturating_sub(rows);
     }
 
-    /// What an operator sees now.
-    pub(crate) fn facts(&self) -> Facts {
-        let known = self.record.iter().flat_map(|r| r.members.keys());
-        let numbers: BTreeSet<Number> = known.chain(self.slots.keys()).copied().collect();
+    /// What can be read from the API server.
+    pub(crate) fn objects(&self) -> World {
+        let slots = self.slots.iter().map(|(n, slot)| {
+            let disk = slot.disk.as_ref().map(|disk| Disk {
+                marked: disk.marked,
+                ..Disk::empty(disk.uid)
+            });
+            let set = slot.set;
+            let starts = 0;
+            (
+                *n,
+                Slot {
+                    set,
+                    disk,
+                    starts,
+                    silent: false,
+                },
+            )
+        });
+        World {
+            spec: self.spec.clone(),
+            record: self.record.clone(),
+            slots: slots.collect(),
+            ..World::default()
+        }
+    }
+
+    /// What an operator knows that read these objects, and asks the nodes now.
+    pub(crate) fn facts(&self, objects: &World) -> Facts {
+        let record = objects.record.as_deref();
+        let known = record.into_iter().flat_map(|r| r.members.keys());
+        let numbers: BTreeSet<Number> = known.chain(objects.slots.keys()).copied().collect();
         let forgotten = |n: &Number| {
-            let known = self
-                .record
-                .as_ref()
-                .is_none_or(|r| r.members.contains_key(n));
-            let slot = self.slots.get(n);
+            let known = record.is_none_or(|r| r.members.contains_key(n));
+            let slot = objects.slots.get(n);
             !known
                 && slot.is_none_or(|s| s.set.is_none() && s.disk.as_ref().is_none_or(|d| d.marked))
         };
         let seen = numbers.into_iter().filter(|n| !forgotten(n));
         Facts {
-            spec: self.spec.clone(),
-            record: self.record.as_deref().cloned(),
-            seen: seen.map(|n| (n, self.seen(n))).collect(),
+            spec: objects.spec.clone(),
+            record: record.cloned(),
+            seen: seen.map(|n| (n, self.seen(objects, n))).collect(),
             ..Facts::default()
         }
     }
 
-    fn seen(&self, n: Number) -> Seen {
-        let slot = self.slots.get(&n).cloned().unwrap_or_default();
+    fn seen(&self, objects: &World, n: Number) -> Seen {
+        let slot = objects.slots.get(&n).cloned().unwrap_or_default();
         let set = slot
             .set
             .map_or(Object::Absent, |uid| Object::Present(format!("set-{uid}")));
         let disk = slot.disk.as_ref();
+        let node = self.slots.get(&n).filter(|_| self.is_up(id_of(n)));
+        let node = node.and_then(|now| Some(self.says(n, now, now.disk.as_ref()?)));
         Seen {
             set,
             disk: disk.map_or(Object::Absent, |d| {
@@ -303,10 +385,10 @@ impl World {
                 (Some(_), true) => Pod::Started(format!("pod-{n}")),
                 (Some(_), false) => Pod::Unstarted,
             },
-            node: match disk {
-                Some(disk) if self.is_up(id_of(n)) => Node::Says(self.says(n, &slot, disk)),
-                _ => Node::Unknown,
-            },
+            // Whoever has no pod is not asked.
+            node: node
+                .filter(|_| slot.runs())
+                .map_or(Node::Unknown, Node::Says),
             ..Seen::default()
         }
     }
@@ -334,9 +416,9 @@ impl World {
         }
     }
 
-    /// What an operator decides now, by the shipped function or by one that a mutant spoils.
-    pub(crate) fn intend(&self, mutant: Option<Mutant>) -> Intention {
-        let facts = self.facts();
+    /// What an operator decides now that read these objects, by the shipped function or by one that a mutant spoils.
+    pub(crate) fn intend(&self, objects: &World, mutant: Option<Mutant>) -> Intention {
+        let facts = self.facts(objects);
         let leader = facts.leader().map(|(n, _)| id_of(n));
         let step = match mutant {
             Some(mutant) => mutant.decide(facts),
@@ -349,7 +431,7 @@ impl World {
         Intention {
             leader,
             start: told.and_then(|n| Some(self.slots.get(&n)?.starts)),
-            record: self.record.clone(),
+            record: objects.record.clone(),
             step,
         }
     }

@@ -229,7 +229,10 @@ pub(crate) fn clean_up(facts: &Facts, record: &Record) -> Option<Step> {
             Object::Absent | Object::Foreign => {}
         }
         match &seen.disk {
-            Object::Present(uid) if facts.spec.delete_disks && entry.disk.as_ref() == Some(uid) => {
+            // One that was not recorded yet never held anything. Another in the recorded one's place is somebody's.
+            Object::Present(uid)
+                if facts.spec.delete_disks && entry.disk.as_ref().is_none_or(|d| d == uid) =>
+            {
                 return Some(Step::DeleteDisk(*n, uid.clone()));
             }
             _ if seen.pod == Pod::Absent => return Some(Step::Forget(*n)),

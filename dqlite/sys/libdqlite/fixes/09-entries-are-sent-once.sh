@@ -34,6 +34,26 @@ replace src/raft/replication.c '^	return sendAppendEntries\(r, i, prev_index, pr
 
 	return sendAppendEntries(r, i, prev_index, prev_term);
 C
+# Where a peer stands is not known worse because a message did not reach it.
+replace src/raft/replication.c '/\* Go back to probe mode\. \*/' 'progressToProbe\(r, i\);' <<'C'
+			if (progressState(r, i) == PROGRESS__PROBE) {
+				r->leader_state.progress[i].probed = 0;
+			} else {
+				progressToProbe(r, i);
+			}
+C
+# The answer to an empty message may overtake that to the entries before it, which are on no disk yet.
+replace src/raft/replication.c '^	if \(!progressMaybeUpdate\(r, i, last_index\)\) \{$' '^	if \(!progressMaybeUpdate\(r, i, last_index\)\) \{$' <<'C'
+	const bool entries_to_come =
+	    r->leader_state.progress[i].probed != 0 &&
+	    last_index < r->leader_state.progress[i].next_index;
+	if (!progressMaybeUpdate(r, i, last_index)) {
+C
+replace src/raft/replication.c '/\* Transition to pipeline \*/' 'progressToPipeline\(r, i\);' <<'C'
+			if (!entries_to_come) {
+				progressToPipeline(r, i);
+			}
+C
 replace src/raft/uv.c '^#define CONNECT_RETRY_DELAY 1000$' '^#define CONNECT_RETRY_DELAY 1000$' <<'C'
 #define CONNECT_RETRY_DELAY 250
 C

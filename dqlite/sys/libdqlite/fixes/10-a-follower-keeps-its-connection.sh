@@ -18,4 +18,18 @@ replace src/fsm.c '/\* Follower transaction \*/' '^		}$' <<'C'
 		conn = db->applier;
 C
 replace src/fsm.c '^	if \(db->active_leader == NULL\) \{$' '^	}$' <<'C'
+	/* Which may be the end of the database: one that was deleted is a first
+	 * page alone, goes with its last connection, and takes db along. */
+	if (rv == 0 && c->frames.n_pages == 1 && c->frames.page_numbers[0] == 1) {
+		sqlite3 *applier = db->applier;
+		db->applier = NULL;
+		sqlite3_close(applier);
+	}
+C
+# It checkpoints, and maps then what others have to see later.
+replace src/vfs.c 'f->exclMask \? MAP_PRIVATE : MAP_SHARED' 'f->exclMask \? MAP_PRIVATE : MAP_SHARED' <<'C'
+				    f->exclMask != 0 && f->exclMask != VFS__CHECKPOINT_MASK
+					? MAP_PRIVATE
+					: MAP_SHARED,
+				    s->fd,
 C

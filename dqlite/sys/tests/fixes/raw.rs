@@ -136,6 +136,12 @@ impl Node {
         kib.and_then(|k| k.parse::<u64>().ok()).unwrap_or_default() / 1024
     }
 
+    /// How many files the process has open.
+    pub fn open_files(&self) -> usize {
+        let files = format!("/proc/{}/fd", self.process.id());
+        std::fs::read_dir(files).unwrap().count()
+    }
+
     /// The processor's time that the process took so far, in clock ticks.
     pub fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();

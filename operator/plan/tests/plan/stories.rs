@@ -261,6 +261,21 @@ fn disks_of_members_that_left_are_deleted_only_under_delete() {
     }
 }
 
+/// Found by the model: such a disk was marked, and stayed.
+#[test]
+fn a_disk_that_was_made_and_not_recorded_goes_with_its_member() {
+    let mut world = ready(3);
+    world.spec.delete_disks = true;
+    world.resize(4);
+    while world.log.last() != Some(&Step::CreateDisk(4)) {
+        assert!(world.step());
+    }
+    world.resize(3);
+    assert_eq!(world.run(), Step::Done);
+    let deleted = |s: &&Step| matches!(s, Step::DeleteDisk(4, _));
+    assert_eq!(world.log.iter().filter(deleted).count(), 1);
+}
+
 /// A late order founded a second cluster on the founder's emptied disk: nobody is ever let in.
 #[test]
 fn a_founder_that_founds_again_is_not_opened() {
