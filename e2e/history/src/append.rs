@@ -104,11 +104,8 @@ fn sees_itself(transaction: &Transaction) -> bool {
 }
 
 fn own_values(transaction: &Transaction) -> BTreeSet<(u64, u64)> {
-    let appended = transaction.done.iter().filter_map(|action| match action {
-        Action::Append { key, value } => Some((*key, *value)),
-        Action::Read { .. } => None,
-    });
-    appended.collect()
+    let appended = appends(std::slice::from_ref(transaction));
+    appended.map(|(_, key, value)| (key, value)).collect()
 }
 
 /// What is known of the lists.

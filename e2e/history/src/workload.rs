@@ -318,7 +318,7 @@ impl One {
         let mut transaction = session.begin().await?;
         let mut done = Vec::new();
         for i in 0..self.random.random_range(1..4) {
-            let value = self.shared.values.fetch_add(1, Ordering::Relaxed);
+            let value = self.value();
             let key = value / APPENDS * LISTS + self.random.random_range(0..LISTS);
             // One that writes nothing may see what is old.
             done.push(if i == 0 || self.random.random_bool(0.5) {

@@ -12,7 +12,7 @@ pub type Number = u32;
 pub type Instance = String;
 
 /// Everything that is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// What the user wants, valid.
     pub spec: Spec,
@@ -25,7 +25,7 @@ pub struct Facts {
 }
 
 /// A change of the membership that was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change {
     /// It was answered, or has failed so lately that it is worth a repetition.
     #[default]
@@ -37,7 +37,7 @@ pub enum Change {
 }
 
 /// What helps against a change that hangs, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Another leader: the change is this one's memory.
     Transfer,
@@ -100,7 +100,7 @@ pub struct Entry {
 }
 
 /// What was found of one member.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Its StatefulSet.
     pub set: Object,
@@ -129,7 +129,7 @@ pub struct Seen {
 }
 
 /// A Kubernetes object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Object {
     /// A read from the API server found none.
     #[default]
@@ -155,7 +155,7 @@ impl Object {
 }
 
 /// How a template compares with the one that the spec and this operator make.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Template {
     /// It is that one.
     #[default]
@@ -167,7 +167,7 @@ pub enum Template {
 }
 
 /// How a disk compares with the spec.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fit {
     /// It is as it should be.
     #[default]
@@ -181,7 +181,7 @@ pub enum Fit {
 }
 
 /// A member's pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Pod {
     /// None.
     #[default]
@@ -197,7 +197,7 @@ pub enum Pod {
 }
 
 /// What a node said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Node {
     /// Nothing: it may be dead, slow or cut off.
     #[default]
@@ -207,7 +207,7 @@ pub enum Node {
 }
 
 /// A node's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
     /// Which start of the process speaks.
     pub instance: Instance,
@@ -243,7 +243,7 @@ pub enum NodePhase {
 }
 
 /// One server of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Raft id.
     pub id: RaftId,

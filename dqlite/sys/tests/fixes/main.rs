@@ -11,7 +11,7 @@ mod raw;
 use std::{net::Ipv4Addr, time::Duration};
 
 use cut::Cut;
-use dqlite_client::{Error, Role, Value};
+use dqlite_client::{Connection, Error, Role, Value};
 use dqlite_wire::{Header, Request, reply};
 use raw::{BOTH, Build, Node, encoded, rows, send};
 use tokio::{
@@ -247,16 +247,22 @@ async fn a_peer_that_is_gone_is_noticed() {
     }
 }
 
+/// A leader, a standby that gets its log, and a connection to the leader with an open database.
+async fn with_standby(build: Build, test: u8) -> (Node, Node, Connection) {
+    let leader = Node::start(build, 1, host(test, 1));
+    let standby = Node::start(build, 2, host(test, 2));
+    let connection = leader.leading().await;
+    connection.add(2, &standby.address).await.unwrap();
+    connection.assign(2, Role::Standby).await.unwrap();
+    (leader, standby, connection)
+}
+
 /// 09: all that a peer lacked was sent to it anew with every heartbeat until it answered.
 #[tokio::test]
 async fn entries_are_sent_once() {
     for build in BOTH {
         let test = 9 + 100 * build as u8;
-        let leader = Node::start(build, 1, host(test, 1));
-        let standby = Node::start(build, 2, host(test, 2));
-        let connection = leader.leading().await;
-        connection.add(2, &standby.address).await.unwrap();
-        connection.assign(2, Role::Standby).await.unwrap();
+        let (_leader, standby, connection) = with_standby(build, test).await;
         let address = standby.listens.clone();
         drop(standby);
         let create = "CREATE TABLE t (b BLOB)";
@@ -294,11 +300,7 @@ async fn a_follower_keeps_its_connection() {
     let mut spent = Vec::new();
     for build in BOTH {
         let test = 10 + 100 * build as u8;
-        let leader = Node::start(build, 1, host(test, 1));
-        let follower = Node::start(build, 2, host(test, 2));
-        let connection = leader.leading().await;
-        connection.add(2, &follower.address).await.unwrap();
-        connection.assign(2, Role::Standby).await.unwrap();
+        let (_leader, follower, connection) = with_standby(build, test).await;
         let create = "CREATE TABLE t (n INTEGER)";
         connection.exec_sql(create, &[]).await.unwrap();
         let before = follower.cpu_ticks();
@@ -312,31 +314,35 @@ async fn a_follower_keeps_its_connection() {
     assert!(2 * spent[0] > 3 * spent[1], "{spent:?}");
 }
 
+async fn create_and_delete(leader: &Node, database: &str) {
+    let connection = leader.dial().await;
+    connection.open(database).await.unwrap();
+    for sql in [
+        "CREATE TABLE t (n)",
+        "BEGIN IMMEDIATE",
+        "PRAGMA delete_database",
+        "COMMIT",
+    ] {
+        connection.exec_sql(sql, &[]).await.unwrap();
+    }
+}
+
 /// 10 must not keep what is deleted.
 #[tokio::test]
 async fn a_follower_lets_go_of_a_deleted_database() {
     for build in BOTH {
         let test = 12 + 100 * build as u8;
-        let leader = Node::start(build, 1, host(test, 1));
-        let follower = Node::start(build, 2, host(test, 2));
-        let connection = leader.leading().await;
-        connection.add(2, &follower.address).await.unwrap();
-        connection.assign(2, Role::Standby).await.unwrap();
+        let (leader, follower, _connection) = with_standby(build, test).await;
+        // The first entries open what every log needs: segments, connections.
+        create_and_delete(&leader, "first").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let before = follower.open_files();
         for n in 0..20 {
-            let connection = leader.dial().await;
-            connection.open(&format!("tenant-{n}")).await.unwrap();
-            for sql in [
-                "CREATE TABLE t (n)",
-                "BEGIN IMMEDIATE",
-                "PRAGMA delete_database",
-                "COMMIT",
-            ] {
-                connection.exec_sql(sql, &[]).await.unwrap();
-            }
+            create_and_delete(&leader, &format!("tenant-{n}")).await;
         }
         let started = std::time::Instant::now();
-        while follower.open_files() > before + 3 {
+        // Each that is kept is a file. A few may be, also by the library as released; not one of each two.
+        while follower.open_files() > before + 9 {
             let waited = started.elapsed();
             let held = follower.open_files();
             assert!(
