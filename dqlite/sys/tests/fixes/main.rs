@@ -373,7 +373,8 @@ async fn a_database_of_more_than_2_gib_is_dumped() {
         let bytes = raw::answered_bytes(&node.address, &encoded(&[dump])).await;
         println!("{build:?}: {bytes:?}, peak memory {} MiB", node.peak_mib());
         match build {
-            Build::Released => assert!(bytes.is_err() && node.died()),
+            // Its buffer is freed, and written to after that: a failure by luck, an end otherwise.
+            Build::Released => assert!(bytes.is_err() || bytes.is_ok_and(|n| n < 1000)),
             Build::Fixed => assert!(bytes.unwrap() > 2_240_000_000),
         }
     }
