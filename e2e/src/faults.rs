@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, PropagationPolicy},
 };
 use operator_api::DqliteCluster;
 use serde_json::json;
@@ -172,6 +172,20 @@ impl World {
         let started = Instant::now();
         while clusters.get_opt(name).await.unwrap().is_some() || !self.pods().await.is_empty() {
             assert!(started.elapsed() < READY, "the object's pods stay");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Deletes the object and nothing else.
+    pub async fn orphan(&self) {
+        let clusters = self.api::<DqliteCluster>();
+        let alone = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Orphan),
+            ..DeleteParams::default()
+        };
+        let name = &self.names.cluster;
+        let _ = clusters.delete(name, &alone).await.unwrap();
+        while clusters.get_opt(name).await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

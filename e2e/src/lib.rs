@@ -10,6 +10,8 @@
 //! ledger.rs     compares the rows on every node
 //! prober.rs     asks every pod all the time who leads and what the cluster is
 //! stand_in/     members without machines, by the hundred
+//! flow.rs       what operators do over and over
+//! sweep/        the operator under every fault that a call may meet
 //! report.rs     one line of figures per test; what one needs to see why one failed
 //! ```
 //! Tests are in `tests/`, and run one at a time: `clusters.rs` (made, scaled, wrong), `life.rs` (what becomes of a
@@ -24,12 +26,14 @@
 #![allow(missing_docs, reason = "a test suite is read, not linked")]
 
 pub mod faults;
+pub mod flow;
 pub mod ledger;
 pub mod operator;
 pub mod prober;
 pub mod provider;
 pub mod report;
 pub mod stand_in;
+pub mod sweep;
 pub mod truth;
 pub mod world;
 pub mod writer;

@@ -36,6 +36,8 @@ pub struct World {
     pub client: Client,
     pub names: Names,
     pub provider: Provider,
+    /// What every spec that is applied has in common.
+    pub base: Value,
     test: String,
     truth: Option<Truth>,
 }
@@ -65,6 +67,7 @@ impl World {
                 cluster: "demo".into(),
                 namespace,
             },
+            base: json!({}),
             test: test.to_owned(),
             client,
             provider,
@@ -110,6 +113,7 @@ impl World {
             },
             client: self.client.clone(),
             provider: self.provider.clone(),
+            base: self.base.clone(),
             test: self.test.clone(),
             truth: None,
         }
@@ -128,7 +132,8 @@ impl World {
     }
 
     /// As [`World::apply`], under another name.
-    pub async fn apply_as(&self, name: &str, spec: Value) -> kube::Result<DqliteCluster> {
+    pub async fn apply_as(&self, name: &str, mut spec: Value) -> kube::Result<DqliteCluster> {
+        fill(&mut spec, &self.base);
         let object = json!({
             "apiVersion": "dqlite.io/v1alpha1", "kind": "DqliteCluster",
             "metadata": {"name": name}, "spec": spec,
@@ -191,10 +196,19 @@ impl World {
         status
     }
 
+    async fn cluster_if_any(&self) -> Option<DqliteCluster> {
+        let clusters = self.api::<DqliteCluster>();
+        clusters.get_opt(&self.names.cluster).await.unwrap()
+    }
+
+    /// The status, if there is a cluster that has one.
+    pub async fn status_if_any(&self) -> Option<DqliteClusterStatus> {
+        self.cluster_if_any().await?.status
+    }
+
     /// The status, if the cluster is there and as its spec wants it now.
     pub async fn is_ready(&self) -> Option<DqliteClusterStatus> {
-        let clusters = self.api::<DqliteCluster>();
-        whole(&clusters.get_opt(&self.names.cluster).await.unwrap()?)
+        whole(&self.cluster_if_any().await?)
     }
 
     /// Who says Ready takes a write and gives it back, through the Service, as soon as it says so.
@@ -395,6 +409,16 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             report::keep(&self.test, &self.names.namespace);
+        }
+    }
+}
+
+/// Adds what the spec does not say itself.
+fn fill(spec: &mut Value, base: &Value) {
+    for (key, value) in base.as_object().into_iter().flatten() {
+        match &mut spec[key] {
+            Value::Null => spec[key] = value.clone(),
+            own => fill(own, value),
         }
     }
 }

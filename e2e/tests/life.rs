@@ -134,6 +134,11 @@ async fn a_bad_image_stops_at_the_first_member_and_the_spec_put_back_mends_it() 
         "{said}"
     );
     writer.more(200).await;
+    let blocked = async |c: &DqliteCluster| c.status.as_ref()?.blocked_by.clone();
+    let blocked = world.until("blockedBy", READY, blocked).await;
+    assert_eq!((blocked.what, &*blocked.who_acts), (said, "user"));
+    let next = format!("kubectl -n {} describe pods", world.names.namespace);
+    assert!(blocked.next_command.starts_with(&next), "{next}");
     assert_eq!(kept().await, 2, "one member only was tried");
     world.apply(json!({})).await.unwrap();
     world.ready().await;

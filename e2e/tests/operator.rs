@@ -12,7 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dqlite_e2e::{World, Writer, provider::Capability::*, report::Line, world::READY};
+use dqlite_e2e::{
+    World, Writer,
+    flow::{Before, Flow},
+    provider::Capability::*,
+    report::Line,
+    world::READY,
+};
 use kube::ResourceExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -105,68 +111,6 @@ async fn the_operator_is_killed_while_it_founds_joins_and_scales_in() {
     world.finish(&[tally], "killed 5 times").await;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Flow {
-    Found,
-    ScaleOut,
-    ScaleIn,
-    Replace,
-    Update,
-    Delete,
-    Adopt,
-}
-
-/// The order in which each makes sense after the one before.
-const FLOWS: [Flow; 7] = [
-    Flow::Found,
-    Flow::ScaleOut,
-    Flow::ScaleIn,
-    Flow::Replace,
-    Flow::Update,
-    Flow::Delete,
-    Flow::Adopt,
-];
-
-/// Where a flow started from.
-struct Before {
-    pods: BTreeSet<String>,
-    id: Option<String>,
-}
-
-impl Flow {
-    async fn begin(self, world: &World) {
-        match self {
-            Self::Found | Self::Adopt => drop(world.apply(json!({})).await.unwrap()),
-            Self::ScaleOut => world.scale(5).await,
-            Self::ScaleIn => world.scale(3).await,
-            Self::Replace => world.lose_disk("demo-2").await,
-            Self::Update => {
-                let spec = json!({"podMetadata": {"labels": {"tier": "gold"}}});
-                drop(world.apply(spec).await.unwrap());
-            }
-            Self::Delete => world.delete().await,
-        }
-    }
-
-    /// Whether it has come to its end.
-    async fn is_over(self, world: &World, before: &Before) -> bool {
-        if self == Self::Delete {
-            return world.pods().await.is_empty() && world.members().await.is_empty();
-        }
-        let Some(status) = world.is_ready().await else {
-            return false;
-        };
-        let voters = if self == Self::ScaleOut { 5 } else { 3 };
-        let ours = match self {
-            Self::Replace => status.member_list.iter().all(|m| m.name != "demo-2"),
-            Self::Update => pod_uids(world).await.is_disjoint(&before.pods),
-            Self::Adopt => status.cluster.map(|c| c.id) == before.id,
-            _ => true,
-        };
-        ours && status.voters == voters && status.members == voters
-    }
-}
-
 async fn pod_uids(world: &World) -> BTreeSet<String> {
     world.pods().await.iter().filter_map(|p| p.uid()).collect()
 }
@@ -174,11 +118,7 @@ async fn pod_uids(world: &World) -> BTreeSet<String> {
 /// Runs a flow to its end. The operator ends with its `k`-th answer, if there is a `k`, or right after the
 /// flow if it takes fewer. Gives the number of its answers, and whether it ended with one.
 async fn run(world: &World, flow: Flow, k: Option<u64>, id: Option<String>) -> (u64, bool) {
-    let pods = match flow {
-        Flow::Found | Flow::Adopt => BTreeSet::new(),
-        _ => pod_uids(world).await,
-    };
-    let before = Before { pods, id };
+    let before = Before::look(world, flow, id).await;
     let answers = world.operators_answers().await;
     if let Some(k) = k {
         world.end_operator_after(k).await;
@@ -215,7 +155,7 @@ async fn the_operator_ends_with_any_answer_in_its_hands() {
     for _ in 0..4 {
         let world = World::empty(test, &[PodNetwork]).await.unwrap();
         let (mut writer, mut tally, mut id) = (None, None, None);
-        for flow in FLOWS {
+        for flow in Flow::ALL {
             if flow == Flow::Delete {
                 let writer: Writer = writer.take().unwrap();
                 writer.more(20).await;
@@ -238,7 +178,7 @@ async fn the_operator_ends_with_any_answer_in_its_hands() {
     world.let_operator_end(false).await;
     // A deletion is the garbage collector's: the operator hardly asks. Of the others few may take fewer answers
     // than the undisturbed one did.
-    let fewest = FLOWS.iter().filter(|f| **f != Flow::Delete);
+    let fewest = Flow::ALL.iter().filter(|f| **f != Flow::Delete);
     let fewest = fewest.map(|f| endings[f]).min().unwrap();
     assert!(fewest >= 1, "a flow in which it never ended: {endings:?}");
     let note = format!("ended in the midst of {endings:?}, seed {seed}");

@@ -18,7 +18,10 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
-    runtime::{WatchStreamExt, watcher},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
 };
 use serde_json::{Value, json};
 
@@ -162,26 +165,31 @@ impl Kubelet {
     async fn run_pods(&self) -> anyhow::Result<()> {
         let pods: Api<KubePod> = Api::all(self.client.clone());
         let here = watcher::Config::default().fields(&format!("spec.nodeName={NAME}"));
-        let watched = watcher(pods, here).default_backoff().applied_objects();
-        let run = async |pod: KubePod| {
-            say(self.run_pod(&pod).await);
+        let watched = watcher(pods, here).default_backoff();
+        let run = async |event: Event<KubePod>| {
+            match event {
+                Event::Apply(pod) | Event::InitApply(pod) => say(self.run_pod(&pod).await),
+                // By force, without asking the kubelet.
+                Event::Delete(pod) => self.stand_in.end(&pod.uid().unwrap()),
+                Event::Init | Event::InitDone => {}
+            }
             Ok(())
         };
         Ok(watched.try_for_each_concurrent(AT_ONCE, run).await?)
     }
 
     async fn run_pod(&self, pod: &KubePod) -> anyhow::Result<()> {
-        let has = pod.status.as_ref().and_then(|s| s.pod_ip.as_ref());
-        let has: Option<IpAddr> = has.map(|ip| ip.parse()).transpose()?;
         if pod.metadata.deletion_timestamp.is_some() {
-            has.into_iter().for_each(|ip| self.stand_in.end(ip));
+            self.stand_in.end(&pod.uid().unwrap());
             let now = DeleteParams::default().grace_period(0);
             let pods = self.pods(&pod.namespace().unwrap());
             let _ = pods.delete(&pod.name_any(), &now).await?;
-        } else if has.is_none() {
+        } else {
             let ip = Ipv4Addr::from(self.next.fetch_add(1, Ordering::SeqCst)).into();
-            self.stand_in.start(ip, played(pod));
-            self.report(ip, false).await?;
+            // Events tell of it more than once.
+            if self.stand_in.start(ip, played(pod)) {
+                self.report(ip, false).await?;
+            }
         }
         Ok(())
     }
@@ -211,7 +219,7 @@ impl Kubelet {
         };
         let yes = |is: bool| if is { "True" } else { "False" };
         let condition = |what: &str, is: bool| json!({"type": what, "status": yes(is), "lastTransitionTime": now()});
-        let status = json!({"status": {
+        let status = json!({"metadata": {"uid": pod.uid}, "status": {
             "phase": "Running", "hostIP": self.node, "podIP": ip, "podIPs": [{"ip": ip}], "startTime": now(),
             "conditions": [condition("Ready", ready), condition("ContainersReady", ready),
                 condition("Initialized", true)],
@@ -228,11 +236,11 @@ impl Kubelet {
     }
 }
 
-/// A pod that is gone meanwhile is no failure.
+/// A pod that is gone meanwhile, or another by now, is no failure.
 fn say(done: anyhow::Result<()>) {
     let Err(error) = done else { return };
     let api = error.downcast_ref::<kube::Error>();
-    if !api.is_some_and(|e| matches!(e, kube::Error::Api(status) if status.code == 404)) {
+    if !api.is_some_and(|e| matches!(e, kube::Error::Api(status) if matches!(status.code, 404 | 409))) {
         println!("{error}");
     }
 }

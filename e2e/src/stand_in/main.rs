@@ -14,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let (mut input, mut nothing) = (tokio::io::stdin(), Vec::new());
     tokio::select! {
-        ended = StandIn::play(node.parse()?, first.parse()?) => ended,
+        ended = std::sync::Arc::new(StandIn::default()).play(node.parse()?, first.parse()?) => ended,
         ended = input.read_to_end(&mut nothing) => Ok(ended.map(drop)?),
     }
 }

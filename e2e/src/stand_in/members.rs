@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{Pod, StandIn};
+use crate::sweep::{fault::Fate, proxy::LATE};
 
 const LONG_POLL: Duration = Duration::from_secs(25);
 
@@ -68,19 +69,49 @@ async fn converse(mut stream: TcpStream, stand_in: Arc<StandIn>) -> anyhow::Resu
         stream.read_exact(&mut body).await?;
         let request = Request::decode(&header, &body)?;
         let pod = stand_in
-            .pod(ip)
+            .behind(ip)
             .filter(|p| meant.is_none_or(|id| id == p.id));
         let pod = pod.ok_or_else(|| anyhow::anyhow!("another member is meant"))?;
-        let mut answer = None;
         let asks = matches!(request, Request::Leader | Request::Cluster { .. });
-        stand_in.cluster(&pod.cluster).send_if_modified(|cluster| {
-            answer = Some(cluster.answer(pod.id, &request));
-            !asks
-        });
+        let fate = match asks {
+            true => Fate::Pass,
+            false => stand_in.fate(&pod, &format!("{request:?} at")),
+        };
+        let here = stand_in.clone();
+        let make = move || {
+            let mut answer = None;
+            here.cluster(&pod.cluster).send_if_modified(|cluster| {
+                answer = Some(cluster.answer(pod.id, &request));
+                !asks
+            });
+            here.seed(&pod.cluster);
+            answer
+        };
+        let Some(answer) = fated(fate, make) else {
+            anyhow::bail!("cut off");
+        };
         let mut bytes = Vec::new();
         answer.iter().for_each(|answer| answer.encode(&mut bytes));
         stream.write_all(&bytes).await?;
-        stand_in.seed(&pod.cluster);
+    }
+}
+
+/// What a call gives, as its fate wants it; `None` when its connection ends without an answer.
+fn fated<T>(fate: Fate, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match fate {
+        Fate::Pass => Some(make()),
+        Fate::Cut | Fate::Refused(_) => None,
+        Fate::Unanswered | Fate::Answered(_) => {
+            make();
+            None
+        }
+        Fate::Late => {
+            tokio::spawn(async {
+                tokio::time::sleep(LATE).await;
+                make();
+            });
+            None
+        }
     }
 }
 
@@ -154,10 +185,19 @@ async fn order(Path(order): Path<String>, asked: Asked) -> HttpResponse {
     let Some(pod) = meant(&asked).filter(|pod| told == Some(&pod.uid)) else {
         return StatusCode::MISDIRECTED_REQUEST.into_response();
     };
-    let mut done = Ok(());
-    asked.0.cluster(&pod.cluster).send_modify(|cluster| {
-        done = cluster.order(&order, pod.id, &pod.address, &pod.disk);
-    });
+    let stand_in = asked.0.0;
+    let fate = stand_in.fate(&pod, &order);
+    let make = move || {
+        let mut done = Ok(());
+        stand_in.cluster(&pod.cluster).send_modify(|cluster| {
+            done = cluster.order(&order, pod.id, &pod.address, &pod.disk);
+        });
+        done
+    };
+    let Some(done) = fated(fate, make) else {
+        // Ends this connection and nothing else, without a word.
+        std::panic::resume_unwind(Box::new("cut off"));
+    };
     match done {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(why) => (StatusCode::CONFLICT, why).into_response(),

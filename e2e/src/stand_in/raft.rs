@@ -15,6 +15,8 @@ pub struct Cluster {
     up: BTreeSet<u64>,
     /// By PVC uid.
     disks: BTreeMap<String, Phase>,
+    /// Changes that cost the quorum.
+    pub harms: Vec<String>,
 }
 
 fn failure(code: u64, message: &str) -> Response {
@@ -84,6 +86,16 @@ impl Cluster {
         }
     }
 
+    /// Whether the member of this name is in the configuration.
+    pub fn has(&self, member: &str) -> bool {
+        let pod = format!("{member}-0.");
+        self.servers.iter().any(|s| s.address.starts_with(&pod))
+    }
+
+    pub fn is_founded(&self) -> bool {
+        !self.servers.is_empty()
+    }
+
     pub fn is_ready(&self, id: u64, disk: &str) -> bool {
         let serves = matches!(self.phase(disk), Phase::Open | Phase::Seeded);
         serves && self.up.contains(&id) && (self.role(id).is_none() || self.leader.is_some())
@@ -111,8 +123,17 @@ impl Cluster {
             }
             _ if !leads => failure(10250, "not leader"),
             Request::Add { id, address } => self.add(*id, address),
-            Request::Assign { id, role } => self.assign(*id, *role),
-            Request::Remove { id } => self.remove(*id),
+            Request::Assign { .. } | Request::Remove { .. } => {
+                let answer = match request {
+                    Request::Assign { id, role } => self.assign(*id, *role),
+                    Request::Remove { id } => self.remove(*id),
+                    _ => unreachable!(),
+                };
+                if self.leader.is_none() {
+                    self.harms.push(format!("{request:?} cost the quorum"));
+                }
+                answer
+            }
             Request::Transfer { id } if self.votes(*id) && self.up.contains(id) => {
                 self.leader = Some(*id);
                 self.changed();

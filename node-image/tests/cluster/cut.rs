@@ -1,7 +1,9 @@
 //! Stands before nodes. When told so, it takes the entries out of Raft's messages, so that heartbeats,
-//! votes and questions pass; or it leads nobody to a node, as a name does whose server is behind.
+//! votes and questions pass; or it loses all messages from one member to another; or it leads nobody to a node, as
+//! a name does whose server is behind.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
         Arc, Mutex,
@@ -22,6 +24,8 @@ use tokio::{
 pub struct Cut {
     entries: Arc<AtomicBool>,
     stale: Arc<Mutex<Option<String>>>,
+    /// Id of the sender, and where the receiver listens.
+    lost: Arc<Mutex<BTreeSet<(u64, String)>>>,
 }
 
 impl Cut {
@@ -32,6 +36,17 @@ impl Cut {
     /// From now on, nobody is led to the node that listens there.
     pub fn name_is_stale(&self, to: &str) {
         *self.stale.lock().unwrap() = Some(to.to_owned());
+    }
+
+    /// From now on, these lose what the first sends to the second; all others get what they are sent.
+    pub fn lose(&self, ways: impl IntoIterator<Item = (u64, String)>) {
+        *self.lost.lock().unwrap() = ways.into_iter().collect();
+    }
+
+    fn loses(&self, from: u64, to: &str) -> bool {
+        let lost = self.lost.lock().unwrap();
+        lost.iter()
+            .any(|(sender, receiver)| *sender == from && receiver == to)
     }
 
     /// Takes connections at `from` and passes them on to `to`.
@@ -49,7 +64,7 @@ impl Cut {
                     let (read, mut back) = peer.into_split();
                     let (mut answers, write) = node.into_split();
                     tokio::select! {
-                        ended = cut.pass(read, write) => ended,
+                        ended = cut.pass(read, write, &to) => ended,
                         ended = copy(&mut answers, &mut back) => ended.map(|_| ()),
                     }
                 });
@@ -61,6 +76,7 @@ impl Cut {
         &self,
         mut read: OwnedReadHalf,
         mut write: W,
+        to: &str,
     ) -> io::Result<()> {
         // The header that names who is meant, if there is one; the protocol's version; the first request.
         let mut start = vec![0; 16];
@@ -78,6 +94,7 @@ impl Cut {
         let mut body = vec![0; request.words as usize * 8];
         read.read_exact(&mut body).await?;
         write.write_all(&body).await?;
+        let from = u64::from_le_bytes(*body.first_chunk().unwrap());
         loop {
             let mut message = vec![0; Preamble::LEN];
             read.read_exact(&mut message).await?;
@@ -95,7 +112,9 @@ impl Cut {
                 message[8..16].copy_from_slice(&48u64.to_le_bytes());
                 message.extend([0; 16]);
             }
-            write.write_all(&message).await?;
+            if !self.loses(from, to) {
+                write.write_all(&message).await?;
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod replicas;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use cut::Cut;
 use dqlite_history::workload::Workload;
 use fault::Fault;
 use nodes::Cluster;
@@ -26,10 +27,11 @@ fn number(name: &str, usual: impl FnOnce() -> u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_clients_saw_is_explained_whatever_ends_or_stops() {
     let seed = number("SOAK_SEED", rand::random);
-    let faults = number("SOAK_FAULTS", || 2 * Fault::ALL.len() as u64);
+    let faults = number("SOAK_FAULTS", || Fault::ALL.len() as u64 + 4);
     println!("SOAK_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut cluster = Cluster::of_three(40).await;
+    let cut = Cut::default();
+    let mut cluster = Cluster::of_three_behind(40, cut.clone()).await;
     let ports = cluster.nodes.iter().map(nodes::Node::leader_port);
     let workload = Workload::start(ports.collect(), seed).await.unwrap();
     let mut gaps: BTreeMap<Fault, Vec<Duration>> = BTreeMap::new();
@@ -39,7 +41,7 @@ async fn what_clients_saw_is_explained_whatever_ends_or_stops() {
         let fault = each.unwrap_or_else(|| *Fault::ALL.choose(&mut random).unwrap());
         workload.more(200).await;
         let _ = workload.take_gap();
-        fault.happen(&mut cluster).await;
+        fault.happen(&mut cluster, &cut).await;
         workload.more(200).await;
         let gap = workload.take_gap();
         println!("{fault:?}: {gap:?}");

@@ -1,0 +1,186 @@
+//! `sweep NODE-ADDRESS FIRST-POD-ADDRESS`: see `sweep/mod.rs`. Run by `e2e/setup/sweep.sh`.
+//!
+//! `SWEEP_SECONDS` bounds how long new runs begin, 0 takes all cases; `SWEEP_SEED` draws the same cases again, and
+//! `SWEEP_ONLY=Found/12/After` runs one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use dqlite_e2e::{
+    flow::Flow,
+    stand_in::StandIn,
+    sweep::{
+        fault::Fault,
+        lane::{End, Lane},
+        rights::{self, Right},
+    },
+};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+/// Runs side by side: most of the time each waits.
+const LANES: usize = 6;
+
+/// Runs that end otherwise than they should, after which nothing new is begun.
+const TOO_MANY: usize = 5;
+
+/// A flow of which the `k`-th call meets a fault.
+type Case = (Flow, usize, Fault);
+
+#[derive(Default)]
+struct Results {
+    /// Of runs that met no fault.
+    usual: BTreeMap<Flow, (usize, End)>,
+    /// Cases to come, of each flow.
+    cases: BTreeMap<Flow, Vec<(usize, Fault)>>,
+    green: BTreeMap<(Flow, Fault), BTreeSet<usize>>,
+    red: Vec<String>,
+    used: BTreeSet<Right>,
+}
+
+type Shared = Arc<Mutex<Results>>;
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |n| n.parse().unwrap())
+}
+
+fn only() -> Option<Case> {
+    let only = std::env::var("SWEEP_ONLY").ok()?;
+    let mut parts = only.split('/');
+    let (flow, k, fault) = (parts.next()?, parts.next()?, parts.next()?);
+    let flow = Flow::MORE.into_iter().find(|f| format!("{f:?}") == flow)?;
+    let fault = Fault::ALL.into_iter().find(|f| format!("{f:?}") == fault)?;
+    Some((flow, k.parse().ok()?, fault))
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut arguments = std::env::args().skip(1);
+    let mut address = || -> anyhow::Result<Ipv4Addr> {
+        let usage = "sweep NODE-ADDRESS FIRST-POD-ADDRESS";
+        Ok(arguments.next().context(usage)?.parse()?)
+    };
+    let (node, first) = (address()?, address()?);
+    let stand_in = Arc::new(StandIn::default());
+    tokio::select! {
+        ended = Arc::clone(&stand_in).play(node, first) => ended,
+        ended = sweep(stand_in, first) => ended,
+    }
+}
+
+async fn sweep(stand_in: Arc<StandIn>, first: Ipv4Addr) -> anyhow::Result<()> {
+    let seed = number("SWEEP_SEED", rand::random::<u32>().into());
+    let seconds = number("SWEEP_SECONDS", 240);
+    println!("SWEEP_SEED={seed}");
+    let shared = Shared::default();
+    let lanes = if only().is_some() { 1 } else { LANES };
+    // The last lanes of two octets are no pods'.
+    let [a, b, ..] = first.octets();
+    let lane = |n: usize| Lane::new(Arc::clone(&stand_in), n, Ipv4Addr::new(a, b, 255, n as u8));
+    let mut ready = Vec::new();
+    for n in 1..=lanes {
+        ready.push(lane(n).await);
+    }
+    let started = Instant::now();
+    chain(&mut ready[0], &shared, None).await;
+    draw(&shared, seed);
+    let end = (seconds > 0).then(|| started + Duration::from_secs(seconds));
+    let work = ready.into_iter().enumerate().map(async |(n, mut lane)| {
+        while more(&shared, end) {
+            lane.finish().await;
+            lane = Lane::new(Arc::clone(&stand_in), n + 1, Ipv4Addr::new(a, b, 255, n as u8 + 1)).await;
+            chain(&mut lane, &shared, Some(end)).await;
+        }
+        lane.finish().await;
+    });
+    futures::future::join_all(work).await;
+    tell(&shared, started.elapsed()).await
+}
+
+/// All cases, in an order that the seed gives; those left of a kind come last.
+fn draw(shared: &Shared, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut results = shared.lock().unwrap();
+    for (flow, (calls, _)) in results.usual.clone() {
+        let ks = 1..=calls;
+        let mut cases: Vec<_> = ks.flat_map(|k| Fault::ALL.map(|fault| (k, fault))).collect();
+        cases.shuffle(&mut random);
+        if let Some((_, k, fault)) = only() {
+            cases = only().filter(|o| o.0 == flow).map(|_| (k, fault)).into_iter().collect();
+        }
+        results.cases.insert(flow, cases);
+    }
+}
+
+/// Whether another run is to begin.
+fn more(shared: &Shared, end: Option<Instant>) -> bool {
+    let results = shared.lock().unwrap();
+    let cases = results.cases.values().any(|c| !c.is_empty());
+    let time = end.is_none_or(|end| Instant::now() < end);
+    cases && time && results.red.len() < TOO_MANY
+}
+
+/// All flows, one after the other. With faults, each has a call that meets one, until the end.
+async fn chain(lane: &mut Lane, shared: &Shared, faults: Option<Option<Instant>>) {
+    for flow in Flow::MORE {
+        if faults.is_some_and(|end| !more(shared, end)) {
+            return;
+        }
+        let case = || shared.lock().unwrap().cases.get_mut(&flow)?.pop();
+        let set = faults.and_then(|_| case());
+        let name = match set {
+            Some((k, fault)) => format!("{flow:?}/{k}/{fault:?}"),
+            None => format!("{flow:?}"),
+        };
+        let ran = lane.run(flow, set).await;
+        let mut results = shared.lock().unwrap();
+        results.used.extend(lane.used());
+        let ran = match ran {
+            Ok(ran) => ran,
+            Err(why) => {
+                println!("{name}: RED: {why}");
+                results.red.push(format!("{name}: {why}"));
+                return;
+            }
+        };
+        println!("{name}: {:?}, {} calls, {:?}", ran.took, ran.calls, ran.met);
+        let usual = results.usual.entry(flow).or_insert((ran.calls, ran.end.clone()));
+        let mut wrong = ran.harms;
+        if usual.1 != ran.end {
+            wrong.push(format!("ends in {:?}\ninstead of {:?}", ran.end, usual.1));
+        }
+        if !wrong.is_empty() {
+            println!("{name}: RED: {wrong:#?}");
+            results.red.push(format!("{name}: {wrong:?}"));
+            return;
+        }
+        if let (Some((k, fault)), Some(_)) = (set, ran.met) {
+            results.green.entry((flow, fault)).or_default().insert(k);
+        }
+    }
+}
+
+async fn tell(shared: &Shared, took: Duration) -> anyhow::Result<()> {
+    let granted = rights::granted(kube::Client::try_default().await?).await?;
+    let results = shared.lock().unwrap();
+    let head: Vec<_> = Fault::ALL.iter().map(|f| format!("{f:?}")).collect();
+    println!("\n| flow | calls | {} |", head.join(" | "));
+    println!("| --- |{}", " --- |".repeat(1 + head.len()));
+    for (flow, (calls, _)) in &results.usual {
+        let met = |fault| results.green.get(&(*flow, fault)).map_or(0, BTreeSet::len);
+        let met = Fault::ALL.map(|fault| met(fault).to_string());
+        println!("| {flow:?} | {calls} | {} |", met.join(" | "));
+    }
+    let green: usize = results.green.values().map(BTreeSet::len).sum();
+    println!("\n{green} faults met in {took:.0?}, {} runs red", results.red.len());
+    let unused: Vec<_> = granted.difference(&results.used).collect();
+    println!("granted, not used: {unused:#?}");
+    ensure!(results.red.is_empty(), "red: {:#?}", results.red);
+    ensure!(only().is_some() || green > 0, "no fault was met");
+    Ok(())
+}
