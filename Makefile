@@ -1,7 +1,7 @@
 # One target for each thing that a developer does. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help demo test test-large bench e2e e2e-large model soak unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
+.PHONY: help demo test test-large bench e2e e2e-large model soak sweep unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ model: ## Look at more worlds of the decisions' model than the tests do (8 GB of
 soak: ## Kill, pause and stop nodes some hundred times under checked clients (30 min; SOAK_FAULTS, SOAK_SEED)
 	@e2e/setup/toolchain.sh build
 	SOAK_FAULTS=$${SOAK_FAULTS:-300} cargo test -q -p dqlite-node --test faults -- --nocapture
+
+sweep: ## Run the operator under every fault that a call of it may meet (1 h; SWEEP_SECONDS, SWEEP_SEED, SWEEP_ONLY)
+	@SWEEP_SECONDS=$${SWEEP_SECONDS:-0} e2e/setup/sweep.sh
 
 test-large: ## Seed with 700 MB, dump 2 GiB, with and without our fixes (10 GB of memory, 5 min)
 	@e2e/setup/toolchain.sh build

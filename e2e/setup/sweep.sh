@@ -23,7 +23,7 @@ trap clean_up EXIT
 play() { # PROGRAM NODE-ADDRESS FIRST-POD-ADDRESS
 	local hosts n
 	hosts=$(mktemp)
-	for n in {1..9}; do echo "${3%.*.*}.255.$n demo-leader.e2e-sweep-$n.svc"; done >"$hosts"
+	for n in {1..32}; do echo "${3%.*.*}.255.$n demo-leader.e2e-sweep-$n.svc"; done >"$hosts"
 	mount --bind "$hosts" /etc/hosts
 	exec "$@"
 }

@@ -90,12 +90,20 @@ impl Flow {
                 world.orphan().await;
                 apply(world, json!({})).await;
             }
-            Self::Release | Self::Wake => apply(world, json!({"storage": {"retain": "Delete"}})).await,
+            Self::Release | Self::Wake => {
+                apply(world, json!({"storage": {"retain": "Delete"}})).await
+            }
             Self::Hibernate => {
                 let spec = json!({"storage": {"retain": "Delete"}, "hibernated": true});
                 apply(world, spec).await;
             }
-            Self::Grow => apply(world, json!({"storage": {"retain": "Delete", "size": "2Gi"}})).await,
+            Self::Grow => {
+                apply(
+                    world,
+                    json!({"storage": {"retain": "Delete", "size": "2Gi"}}),
+                )
+                .await
+            }
         }
     }
 
@@ -119,8 +127,16 @@ impl Flow {
             Self::Replace => status.member_list.iter().all(|m| m.name != "demo-2"),
             Self::Update => pod_uids(world).await.is_disjoint(&before.pods),
             Self::Adopt | Self::Orphan => status.cluster.map(|c| c.id) == before.id,
-            Self::Release => disks(world).await.iter().all(|d| !d.owner_references().is_empty()),
-            Self::Grow => disks(world).await.iter().all(|d| asks_for(d, "2Gi")),
+            Self::Release => disks(world)
+                .await
+                .iter()
+                .all(|d| !d.owner_references().is_empty()),
+            Self::Grow => {
+                let sets = world.members().await;
+                let mut disks = disks(world).await;
+                disks.retain(|d| sets.contains(&d.name_any()));
+                disks.iter().all(|d| asks_for(d, "2Gi"))
+            }
             _ => true,
         };
         ours && status.voters == voters && status.members == voters

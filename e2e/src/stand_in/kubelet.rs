@@ -30,7 +30,7 @@ use crate::world::env_of;
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How soon a pod's readiness follows its member's.
-const PROBE: Duration = Duration::from_millis(500);
+const PROBE: Duration = Duration::from_millis(250);
 /// Requests to the API server at once.
 const AT_ONCE: usize = 16;
 
@@ -185,23 +185,21 @@ impl Kubelet {
             let pods = self.pods(&pod.namespace().unwrap());
             let _ = pods.delete(&pod.name_any(), &now).await?;
         } else {
-            let ip = Ipv4Addr::from(self.next.fetch_add(1, Ordering::SeqCst)).into();
-            // Events tell of it more than once.
-            if self.stand_in.start(ip, played(pod)) {
-                self.report(ip, false).await?;
-            }
+            // One that another stand-in played keeps its address.
+            let has = pod.status.as_ref().and_then(|s| s.pod_ip.as_ref());
+            let next = || Ipv4Addr::from(self.next.fetch_add(1, Ordering::SeqCst)).into();
+            let ip = has.and_then(|ip| ip.parse().ok()).unwrap_or_else(next);
+            self.stand_in.start(ip, played(pod));
         }
         Ok(())
     }
 
-    /// Tells of the pods whose readiness has changed.
+    /// Tells of new pods, and of those whose readiness has changed; again, until it was heard.
     async fn probe(&self) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(PROBE).await;
-            let changed = self.stand_in.turned();
-            let reports = changed
-                .into_iter()
-                .map(|(ip, ready)| self.report(ip, ready));
+            let news = self.stand_in.news();
+            let reports = news.into_iter().map(|(ip, ready)| self.report(ip, ready));
             futures::stream::iter(reports)
                 .buffer_unordered(AT_ONCE)
                 .for_each(async |reported| say(reported))
@@ -232,6 +230,7 @@ impl Kubelet {
         self.pods(&pod.namespace)
             .patch_status(&pod.name, &params, &patch)
             .await?;
+        self.stand_in.told(ip, ready);
         Ok(())
     }
 }
@@ -240,7 +239,9 @@ impl Kubelet {
 fn say(done: anyhow::Result<()>) {
     let Err(error) = done else { return };
     let api = error.downcast_ref::<kube::Error>();
-    if !api.is_some_and(|e| matches!(e, kube::Error::Api(status) if matches!(status.code, 404 | 409))) {
+    if !api
+        .is_some_and(|e| matches!(e, kube::Error::Api(status) if matches!(status.code, 404 | 409)))
+    {
         println!("{error}");
     }
 }
@@ -256,6 +257,6 @@ fn played(pod: &KubePod) -> Pod {
         id: env(node_api::env::ID).parse().unwrap_or(0),
         address: env(node_api::env::ADDRESS),
         disk: env(node_api::env::PVC_UID),
-        ready: false,
+        told: None,
     }
 }

@@ -37,8 +37,8 @@ struct Pod {
     id: u64,
     address: String,
     disk: String,
-    /// As Kubernetes was told.
-    ready: bool,
+    /// Whether it is ready, as Kubernetes was told.
+    told: Option<bool>,
 }
 
 /// What runs here.
@@ -87,7 +87,9 @@ impl StandIn {
     /// What becomes of an order or a change that a pod is asked for.
     fn fate(&self, pod: &Pod, what: &str) -> Fate {
         let namespaces = self.namespaces.lock().unwrap();
-        let meddler = namespaces.get(&pod.namespace).and_then(|n| n.meddler.clone());
+        let meddler = namespaces
+            .get(&pod.namespace)
+            .and_then(|n| n.meddler.clone());
         drop(namespaces);
         meddler.map_or(Fate::Pass, |m| m.comes(&format!("{what} {}", pod.name)))
     }
@@ -141,11 +143,11 @@ impl StandIn {
         clusters.entry(id.to_owned()).or_default().clone()
     }
 
-    /// Runs a pod, if it does not run yet.
-    fn start(&self, ip: IpAddr, pod: Pod) -> bool {
+    /// Runs a pod, if it does not run yet: events tell of it more than once.
+    fn start(&self, ip: IpAddr, pod: Pod) {
         let mut pods = self.pods.lock().unwrap();
         if pods.values().any(|p| p.uid == pod.uid) {
-            return false;
+            return;
         }
         let cluster = self.cluster(&pod.cluster);
         cluster.send_modify(|c| c.starts(pod.id, &pod.disk));
@@ -153,7 +155,6 @@ impl StandIn {
         let here = namespaces.entry(pod.namespace.clone()).or_default();
         here.clusters.insert(pod.cluster.clone());
         pods.insert(ip, pod);
-        true
     }
 
     fn end(&self, uid: &str) {
@@ -165,14 +166,20 @@ impl StandIn {
         }
     }
 
-    /// Pods that are ready and were not, or the other way round; each is told once.
-    fn turned(&self) -> Vec<(IpAddr, bool)> {
-        let mut pods = self.pods.lock().unwrap();
-        let turn = |(ip, pod): (&IpAddr, &mut Pod)| {
+    /// Pods of which Kubernetes is to be told that they are ready, or not.
+    fn news(&self) -> Vec<(IpAddr, bool)> {
+        let pods = self.pods.lock().unwrap();
+        let news = |(ip, pod): (&IpAddr, &Pod)| {
             let cluster = self.cluster(&pod.cluster);
             let ready = cluster.borrow().is_ready(pod.id, &pod.disk);
-            (std::mem::replace(&mut pod.ready, ready) != ready).then_some((*ip, ready))
+            (pod.told != Some(ready)).then_some((*ip, ready))
         };
-        pods.iter_mut().filter_map(turn).collect()
+        pods.iter().filter_map(news).collect()
+    }
+
+    fn told(&self, ip: IpAddr, ready: bool) {
+        if let Some(pod) = self.pods.lock().unwrap().get_mut(&ip) {
+            pod.told = Some(ready);
+        }
     }
 }

@@ -64,10 +64,12 @@ impl Fault {
 
     /// Whether it ends the operator.
     pub fn ends_it(self) -> bool {
-        matches!(
-            self,
-            Self::Before | Self::After | Self::Late | Self::Frozen
-        )
+        matches!(self, Self::Before | Self::After | Self::Late | Self::Frozen)
+    }
+
+    /// Whether it lasts longer than the call that it meets.
+    pub fn lasts(self) -> bool {
+        matches!(self, Self::Frozen | Self::Deaf | Self::Away | Self::Failing)
     }
 
     /// Of the call that it meets.

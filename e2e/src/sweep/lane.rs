@@ -20,7 +20,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::{net::TcpListener, process::Command};
+use tokio::{net::TcpListener, process::Command, task::JoinHandle};
 
 use super::{
     fault::Fault,
@@ -36,10 +36,13 @@ use crate::{
     world::READY,
 };
 
+const SETTLES: Duration = Duration::from_secs(15);
+
 pub struct Lane {
     world: World,
     meddler: Arc<Meddler>,
     proxy: Arc<Proxy>,
+    listening: JoinHandle<()>,
     stand_in: Arc<StandIn>,
     /// Of the operator, which leads to the proxy.
     kubeconfig: PathBuf,
@@ -98,7 +101,7 @@ impl Lane {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(Arc::clone(&proxy).listen(listener));
+        let listening = tokio::spawn(Arc::clone(&proxy).listen(listener));
         let kubeconfig = std::env::temp_dir().join(format!("{namespace}.kubeconfig"));
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -111,6 +114,7 @@ impl Lane {
             world,
             meddler,
             proxy,
+            listening,
             stand_in,
             kubeconfig,
             id: None,
@@ -118,7 +122,13 @@ impl Lane {
     }
 
     /// Runs a flow to its end; its `k`-th call meets a fault. Whenever the operator has ended, another starts.
-    pub async fn run(&mut self, flow: Flow, set: Option<(usize, Fault)>) -> Result<Ran, String> {
+    /// Gives what it ends in: `usual`, if it comes to that soon.
+    pub async fn run(
+        &mut self,
+        flow: Flow,
+        set: Option<(usize, Fault)>,
+        usual: Option<&End>,
+    ) -> Result<Ran, String> {
         let before = Before::look(&self.world, flow, self.id.clone()).await;
         let disks = self.disks().await;
         let started = Instant::now();
@@ -149,13 +159,17 @@ impl Lane {
         if flow == Flow::Found {
             self.id = self.world.status().await.cluster.map(|c| c.id);
         }
+        let end = tokio::select! {
+            end = self.settled(&disks, usual) => end,
+            () = self.keep_running() => unreachable!("it never ends"),
+        };
         let (calls, met) = self.meddler.calls();
         let mut harms = self.meddler.harms();
         harms.extend(self.stand_in.harms(&self.world.names.namespace));
         Ok(Ran {
             calls,
             met,
-            end: self.end(&disks).await,
+            end,
             took,
             harms,
         })
@@ -177,12 +191,16 @@ impl Lane {
             .delete("dqlite-operator", &DeleteParams::default())
             .await;
         let namespace = &self.world.names.namespace;
+        let logs = root().join("e2e/report/sweep");
+        std::fs::create_dir_all(&logs).unwrap();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
-            .open(self.kubeconfig.with_extension("log"))
+            .open(logs.join(format!("{namespace}.log")))
             .unwrap();
-        let operator = Command::new(root().join("target/image/dqlite-operator"))
+        let shipped = || root().join("target/image/dqlite-operator");
+        let program = std::env::var_os("SWEEP_OPERATOR").map_or_else(shipped, PathBuf::from);
+        let operator = Command::new(program)
             .arg("run")
             .env("KUBECONFIG", &self.kubeconfig)
             .env("NODE_IMAGE", "played")
@@ -203,15 +221,36 @@ impl Lane {
         claims.into_iter().map(uid).collect()
     }
 
+    /// The garbage collector and the last writes take a moment.
+    async fn settled(&self, before: &BTreeMap<String, String>, usual: Option<&End>) -> End {
+        let started = Instant::now();
+        let mut last = None;
+        loop {
+            let end = self.end(before).await;
+            let stays = last.as_ref() == Some(&end);
+            let as_usual = usual.map_or(stays, |usual| *usual == end);
+            if as_usual || started.elapsed() > SETTLES {
+                return end;
+            }
+            last = Some(end);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     async fn end(&self, before: &BTreeMap<String, String>) -> End {
         let status = self.world.status_if_any().await.unwrap_or_default();
         let members = status.member_list.into_iter();
         let disks = self.disks().await;
-        let kept = disks.iter().filter(|(name, uid)| before.get(*name) == Some(uid));
+        let kept = disks
+            .iter()
+            .filter(|(name, uid)| before.get(*name) == Some(uid));
         let mut others = self.names::<Service>("Service").await;
         others.extend(self.names::<ConfigMap>("ConfigMap").await);
         others.extend(self.names::<ServiceAccount>("ServiceAccount").await);
-        others.extend(self.names::<PodDisruptionBudget>("PodDisruptionBudget").await);
+        others.extend(
+            self.names::<PodDisruptionBudget>("PodDisruptionBudget")
+                .await,
+        );
         End {
             members: members
                 .map(|m| (m.name, m.role.unwrap_or_default()))
@@ -249,6 +288,8 @@ impl Lane {
     }
 
     pub async fn finish(self) {
+        self.meddler.stop();
+        self.listening.abort();
         self.world.delete_namespace().await;
         let _ = std::fs::remove_file(&self.kubeconfig);
     }

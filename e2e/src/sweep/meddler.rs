@@ -128,6 +128,14 @@ impl Meddler {
         operator.is_none_or(|o| o.try_wait().unwrap().is_some())
     }
 
+    /// Ends the operator for good.
+    pub fn stop(&self) {
+        let operator = self.state.lock().unwrap().operator.take();
+        if let Some(mut operator) = operator {
+            operator.start_kill().unwrap();
+        }
+    }
+
     pub fn deleted(&self, claim: &str) {
         self.state.lock().unwrap().deleted.insert(claim.to_owned());
     }
@@ -170,5 +178,8 @@ fn too_many(calls: &[Call]) -> Option<String> {
         let mut windows = at.windows(window + 2);
         windows.any(|w| w[window + 1] - w[0] < FAILING / 2)
     })?;
-    Some(format!("{what}: over {window} times within {:?}", FAILING / 2))
+    Some(format!(
+        "{what}: over {window} times within {:?}",
+        FAILING / 2
+    ))
 }

@@ -87,7 +87,9 @@ impl Proxy {
             onward = onward.header("impersonate-user", OPERATOR);
             self.used.lock().unwrap().insert(right.clone());
         }
-        let onward = onward.body(kube::client::Body::from(body.to_vec())).unwrap();
+        let onward = onward
+            .body(kube::client::Body::from(body.to_vec()))
+            .unwrap();
         let is_watch = right.verb == "watch";
         if lease || parts.method == Method::GET {
             return match (whole, is_watch) {
@@ -99,7 +101,11 @@ impl Proxy {
         self.change(&right, onward).await
     }
 
-    async fn change(self: &Arc<Self>, right: &Right, onward: Request<kube::client::Body>) -> Answer {
+    async fn change(
+        self: &Arc<Self>,
+        right: &Right,
+        onward: Request<kube::client::Body>,
+    ) -> Answer {
         let path = onward.uri().path().to_owned();
         let deletes = (right.verb == "delete" && right.resource == "persistentvolumeclaims")
             .then(|| path.rsplit('/').next().unwrap_or_default().to_owned());
@@ -127,7 +133,9 @@ impl Proxy {
     }
 
     async fn make(&self, onward: Request<kube::client::Body>, deletes: Option<String>) -> Answer {
-        let needed = deletes.as_ref().is_some_and(|claim| (self.is_needed)(claim));
+        let needed = deletes
+            .as_ref()
+            .is_some_and(|claim| (self.is_needed)(claim));
         let answer = self.forward(onward).await?;
         if let Some(claim) = deletes.filter(|_| answer.status().is_success()) {
             if needed {
@@ -253,7 +261,10 @@ fn confined(path: &str, namespace: &str) -> (String, bool) {
     }
     let (group, kind) = bare.rsplit_once('/').unwrap_or_default();
     let query = &path[bare.len()..];
-    (format!("{group}/namespaces/{namespace}/{kind}{query}"), true)
+    (
+        format!("{group}/namespaces/{namespace}/{kind}{query}"),
+        true,
+    )
 }
 
 fn refusal(status: u16) -> Response<Body> {

@@ -57,7 +57,11 @@ impl Right {
 /// What the chart grants in all namespaces.
 pub async fn granted(client: kube::Client) -> anyhow::Result<BTreeSet<Right>> {
     let roles: Api<ClusterRole> = Api::all(client);
-    let rules = roles.get("dqlite-operator").await?.rules.unwrap_or_default();
+    let rules = roles
+        .get("dqlite-operator")
+        .await?
+        .rules
+        .unwrap_or_default();
     let mut granted = BTreeSet::new();
     for rule in rules {
         for group in rule.api_groups.iter().flatten() {
@@ -88,12 +92,18 @@ mod tests {
             let right = Right::of(&method, path);
             format!("{} {} {}", right.verb, right.group, right.resource)
         };
-        assert_eq!(of(Method::GET, "/api/v1/pods?watch=true&a=b"), "watch  pods");
+        assert_eq!(
+            of(Method::GET, "/api/v1/pods?watch=true&a=b"),
+            "watch  pods"
+        );
         assert_eq!(of(Method::GET, "/api/v1/namespaces/n/pods"), "list  pods");
         assert_eq!(of(Method::GET, "/api/v1/namespaces/n/pods/p"), "get  pods");
         let status = "/apis/dqlite.io/v1alpha1/namespaces/n/dqliteclusters/d/status?force=true";
         let needed = "patch dqlite.io dqliteclusters/status";
         assert_eq!(of(Method::PATCH, status), needed);
-        assert_eq!(of(Method::DELETE, "/apis/apps/v1/namespaces/n/statefulsets/s"), "delete apps statefulsets");
+        assert_eq!(
+            of(Method::DELETE, "/apis/apps/v1/namespaces/n/statefulsets/s"),
+            "delete apps statefulsets"
+        );
     }
 }

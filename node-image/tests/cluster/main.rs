@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[allow(dead_code, reason = "the faults' test uses the rest")]
 mod cut;
 mod guard;
+#[allow(dead_code, reason = "the faults' test uses the rest")]
 mod nodes;
 
 use std::time::{Duration, Instant};

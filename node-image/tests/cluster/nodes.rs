@@ -22,6 +22,8 @@ pub struct Cluster {
     args: Vec<String>,
     /// Stands before every node, if there is one.
     cut: Option<Cut>,
+    /// How large a node's disk is; it is a mount of its own then.
+    disk: Option<&'static str>,
     pub nodes: Vec<Node>,
 }
 
@@ -32,7 +34,13 @@ pub struct Node {
     /// Where the members reach it.
     address: String,
     args: Vec<String>,
+    is_mount: bool,
     process: Option<Child>,
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let ended = Command::new(program).args(arguments).status().unwrap();
+    assert!(ended.success(), "{program} {arguments:?}");
 }
 
 /// Waits for a condition, at most 20 s.
@@ -55,6 +63,7 @@ impl Cluster {
             net,
             args: Vec::new(),
             cut: None,
+            disk: None,
             nodes: Vec::new(),
         }
     }
@@ -71,6 +80,13 @@ impl Cluster {
             }
         };
         let data = tempfile::tempdir().unwrap();
+        if let Some(size) = self.disk {
+            let path = data.path().to_str().unwrap();
+            run(
+                "mount",
+                &["-t", "tmpfs", "-o", size, "dqlite-node-test", path],
+            );
+        }
         let token = data.path().join("token");
         std::fs::write(&token, TOKEN).unwrap();
         let id = 1000 + n as u64;
@@ -92,6 +108,7 @@ impl Cluster {
             host,
             address,
             args: [&args[..], &self.args].concat(),
+            is_mount: self.disk.is_some(),
             process: None,
         };
         node.start().await;
@@ -116,6 +133,14 @@ impl Cluster {
     pub async fn of_three_behind(net: u8, cut: Cut) -> Self {
         let mut cluster = Self::new(net);
         cluster.cut = Some(cut);
+        cluster.fill().await;
+        cluster
+    }
+
+    /// As [`Cluster::of_three_behind`], with disks that can be filled. Takes root.
+    pub async fn of_three_on_small_disks(net: u8, cut: Cut) -> Self {
+        let mut cluster = Self::new(net);
+        (cluster.cut, cluster.disk) = (Some(cut), Some("size=256m"));
         cluster.fill().await;
         cluster
     }
@@ -163,7 +188,7 @@ impl Node {
         self.address.clone()
     }
 
-    pub async fn start(&mut self) {
+    fn spawn(&mut self) {
         let process = Command::new(env!("CARGO_BIN_EXE_dqlite-node"))
             .args(&self.args)
             .env("UV_THREADPOOL_SIZE", "16")
@@ -171,6 +196,41 @@ impl Node {
             .spawn()
             .unwrap();
         self.process = Some(process);
+    }
+
+    /// Until it is ready, within 100 s. A process that has ended is started again, as a kubelet does.
+    pub async fn is_kept_running(&mut self) {
+        let started = Instant::now();
+        loop {
+            let ended = self
+                .process
+                .as_mut()
+                .is_none_or(|p| p.try_wait().unwrap().is_some());
+            if ended {
+                self.start().await;
+            }
+            let status = self.try_status().await;
+            if status.is_ok_and(|s| s["ready"] == true) {
+                return;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(100),
+                "{} is not ready",
+                self.id
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts a process that must end by itself.
+    pub async fn start_in_vain(&mut self) -> ExitStatus {
+        self.spawn();
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.ended()).await;
+        ended.unwrap()
+    }
+
+    pub async fn start(&mut self) {
+        self.spawn();
         let live = format!("http://{}:9004/livez", self.host);
         until("the node is up", async || reqwest::get(&live).await.is_ok()).await;
     }
@@ -187,9 +247,12 @@ impl Node {
     }
 
     pub async fn status(&self) -> serde_json::Value {
+        self.try_status().await.unwrap()
+    }
+
+    async fn try_status(&self) -> reqwest::Result<serde_json::Value> {
         let request = reqwest::Client::new().get(self.url("status"));
-        let answer = self.with_token(request).send().await.unwrap();
-        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+        self.with_token(request).send().await?.json().await
     }
 
     pub async fn order(&self, order: &str) -> Result<(), String> {
@@ -299,8 +362,7 @@ impl Node {
     /// Sends a signal, by its name.
     pub fn signal(&self, signal: &str) {
         let process = self.process.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &process]).status();
-        assert!(sent.unwrap().success());
+        run("kill", &["-s", signal, &process]);
     }
 
     pub fn kill(&mut self) {
@@ -328,6 +390,9 @@ impl Drop for Node {
     fn drop(&mut self) {
         if self.process.is_some() {
             self.kill();
+        }
+        if self.is_mount {
+            run("umount", &["--lazy", self.data.path().to_str().unwrap()]);
         }
     }
 }

@@ -1,14 +1,21 @@
 //! What befalls a cluster, and how long it may keep writers waiting.
 
-use std::time::Duration;
+use std::{
+    fs::File,
+    io::Write,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use crate::{
     cut::Cut,
-    nodes::{Cluster, until},
+    nodes::{Cluster, Node},
 };
 
 /// Longer than an election takes, so that another leads before the first one goes on.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Until the log has used up the room that it had taken before.
+const FULL: Duration = Duration::from_secs(12);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -23,10 +30,14 @@ pub enum Fault {
     LeaderHearsNobody,
     FollowerIsCutOff,
     EachHearsOneOther,
+    FollowersDiskIsFull,
+    LeadersDiskIsFull,
+    AllDisksAreFull,
+    FollowersLogIsDamaged,
 }
 
 impl Fault {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::LeaderIsKilled,
         Self::FollowerIsKilled,
         Self::AllAreKilled,
@@ -38,23 +49,40 @@ impl Fault {
         Self::LeaderHearsNobody,
         Self::FollowerIsCutOff,
         Self::EachHearsOneOther,
+        Self::FollowersLogIsDamaged,
+        Self::FollowersDiskIsFull,
+        Self::LeadersDiskIsFull,
+        Self::AllDisksAreFull,
     ];
 
-    /// Writers wait less than this. An election takes half a second here; whose connection leads through a paused member may
-    /// hold the write lock until that goes on.
+    /// An engine whose disk was full can be dead behind an open port; its node ends when it has known no leader for a minute
+    /// while others did.
+    pub fn takes_a_minute(self) -> bool {
+        matches!(
+            self,
+            Self::FollowersDiskIsFull | Self::LeadersDiskIsFull | Self::AllDisksAreFull
+        )
+    }
+
+    /// Writers wait less than this. An election takes half a second here, and twice or three times that when two stand
+    /// at once; whose connection leads through a paused member may hold the write lock until that goes on.
     pub fn bound(self) -> Duration {
         match self {
-            Self::FollowerIsKilled | Self::LeaderIsAskedToStop | Self::FollowerIsCutOff => {
-                Duration::from_secs(1)
-            }
+            Self::FollowerIsKilled
+            | Self::LeaderIsAskedToStop
+            | Self::FollowerIsCutOff
+            | Self::FollowersDiskIsFull
+            | Self::FollowersLogIsDamaged => Duration::from_secs(1),
             Self::FollowerIsPaused => PAUSE + Duration::from_secs(1),
             Self::LeaderIsKilled
             | Self::LeaderIsPaused
             | Self::LeaderIsCutOff
             | Self::LeaderIsNotHeard
-            | Self::LeaderHearsNobody => Duration::from_secs(3),
-            // Nobody can lead until it is over.
-            Self::EachHearsOneOther => PAUSE + Duration::from_secs(3),
+            | Self::LeaderHearsNobody
+            | Self::LeadersDiskIsFull => Duration::from_secs(5),
+            // Nothing can be written until it is over.
+            Self::AllDisksAreFull => FULL + Duration::from_secs(5),
+            Self::EachHearsOneOther => PAUSE + Duration::from_secs(5),
             Self::AllAreKilled => Duration::from_secs(10),
         }
     }
@@ -83,9 +111,13 @@ impl Fault {
                 lose(cluster, cut, |from, to| from == follower || to == follower).await;
             }
             Self::EachHearsOneOther => lose(cluster, cut, |from, to| to != (from + 1) % 3).await,
+            Self::FollowersDiskIsFull => fill(&cluster.nodes[follower..=follower]).await,
+            Self::LeadersDiskIsFull => fill(&cluster.nodes[leader..=leader]).await,
+            Self::AllDisksAreFull => fill(&cluster.nodes).await,
+            Self::FollowersLogIsDamaged => damage(&mut cluster.nodes[follower]).await,
         }
-        for node in &cluster.nodes {
-            until("ready", async || node.status().await["ready"] == true).await;
+        for node in &mut cluster.nodes {
+            node.is_kept_running().await;
         }
     }
 }
@@ -103,6 +135,46 @@ async fn pause(cluster: &Cluster, n: usize) {
     cluster.nodes[n].signal("STOP");
     tokio::time::sleep(PAUSE).await;
     cluster.nodes[n].signal("CONT");
+}
+
+/// There is no room left on these disks for a while, whatever the engine frees.
+async fn fill(nodes: &[Node]) {
+    let fillers: Vec<_> = nodes.iter().map(|n| n.data.path().join("filler")).collect();
+    let mut files: Vec<_> = fillers.iter().map(|f| File::create(f).unwrap()).collect();
+    let started = Instant::now();
+    while started.elapsed() < FULL {
+        for file in &mut files {
+            for size in [1 << 20, 4 << 10] {
+                while file.write_all(&vec![0; size]).is_ok() {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for filler in fillers {
+        std::fs::remove_file(filler).unwrap();
+    }
+}
+
+/// A bit of the log is another than was written: the member does not serve, until its disk is as it was.
+async fn damage(node: &mut Node) {
+    node.kill();
+    let engine = node.data.path().join("dqlite");
+    let files = std::fs::read_dir(engine)
+        .unwrap()
+        .map(|f| f.unwrap().path());
+    let is_closed = |f: &PathBuf| {
+        let name = f.file_name().unwrap().to_str().unwrap();
+        name.len() == 33 && name.as_bytes()[16] == b'-'
+    };
+    let segment = files.filter(is_closed).max().unwrap();
+    let good = std::fs::read(&segment).unwrap();
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    std::fs::write(&segment, bad).unwrap();
+    assert!(!node.start_in_vain().await.success());
+    std::fs::write(&segment, good).unwrap();
+    node.start().await;
 }
 
 /// Messages of Raft are lost for a while on these ways.
