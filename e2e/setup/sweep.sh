@@ -16,8 +16,9 @@ clean_up() {
 	kubectl delete persistentvolume -l stand-in --ignore-not-found --wait=false >/dev/null
 }
 # Each lane has an operator of its own.
-operator 0
 trap clean_up EXIT
+operator 0
+kubectl -n dqlite-system wait pod --all --for=delete --timeout=60s >/dev/null
 
 # The leader Services of the lanes, whose names no name server there knows; the last of the played addresses are theirs.
 play() { # PROGRAM NODE-ADDRESS FIRST-POD-ADDRESS
@@ -25,6 +26,7 @@ play() { # PROGRAM NODE-ADDRESS FIRST-POD-ADDRESS
 	hosts=$(mktemp)
 	for n in {1..32}; do echo "${3%.*.*}.255.$n demo-leader.e2e-sweep-$n.svc"; done >"$hosts"
 	mount --bind "$hosts" /etc/hosts
+	rm "$hosts"
 	exec "$@"
 }
 export -f play

@@ -56,3 +56,32 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_is_there_as_it_was_answered() {
+        let ledger = Ledger {
+            acknowledged: vec![1, 2],
+            failed: vec![3],
+            unknown: vec![4],
+        };
+        assert_eq!(ledger.check(&[2, 1]), Ok(()));
+        assert_eq!(ledger.check(&[1, 2, 4]), Ok(()), "nobody knows of 4");
+        assert_eq!(ledger.check(&[1, 4]), Err(Violation::Lost(2)));
+        assert_eq!(ledger.check(&[1, 2, 2]), Err(Violation::Repeated(2, 2)));
+        assert_eq!(ledger.check(&[1, 2, 4, 4]), Err(Violation::Repeated(4, 2)));
+        assert_eq!(
+            ledger.check(&[1, 2, 3]),
+            Err(Violation::Ghost(3)),
+            "it failed"
+        );
+        assert_eq!(
+            ledger.check(&[1, 2, 5]),
+            Err(Violation::Ghost(5)),
+            "nobody wrote it"
+        );
+    }
+}

@@ -15,7 +15,7 @@ pub struct Cluster {
     up: BTreeSet<u64>,
     /// By PVC uid.
     disks: BTreeMap<String, Phase>,
-    /// Changes that cost the quorum.
+    /// Changes that cost the quorum, and orders to found once more.
     pub harms: Vec<String>,
 }
 
@@ -50,6 +50,12 @@ impl Cluster {
                 Phase::Founding
             }
             ("found", Phase::Founding) => Phase::Founding,
+            // A node knows nothing of others' disks: it would found.
+            ("found", Phase::Empty) => {
+                self.harms
+                    .push(format!("{address} was told to found a second cluster"));
+                return Err("there is a cluster".to_owned());
+            }
             ("open", Phase::Founding | Phase::Open) => Phase::Open,
             ("join", Phase::Empty | Phase::Joining) => Phase::Joining,
             (order, phase) => return Err(format!("{order} while {phase:?}")),

@@ -18,7 +18,7 @@ pub enum Fault {
     Conflict,
     /// Not made: too many requests.
     Throttled,
-    /// Not made: too old.
+    /// Lists and watches are told that what they ask for is too old, for a while.
     Gone,
     /// The operator ends; the next one's watches show the past for a while.
     Frozen,
@@ -69,7 +69,10 @@ impl Fault {
 
     /// Whether it lasts longer than the call that it meets.
     pub fn lasts(self) -> bool {
-        matches!(self, Self::Frozen | Self::Deaf | Self::Away | Self::Failing)
+        matches!(
+            self,
+            Self::Gone | Self::Frozen | Self::Deaf | Self::Away | Self::Failing
+        )
     }
 
     /// Of the call that it meets.
@@ -82,8 +85,7 @@ impl Fault {
             Self::Failing => Fate::Refused(500),
             Self::Conflict => Fate::Refused(409),
             Self::Throttled => Fate::Refused(429),
-            Self::Gone => Fate::Refused(410),
-            Self::Deaf => Fate::Pass,
+            Self::Gone | Self::Deaf => Fate::Pass,
         }
     }
 }

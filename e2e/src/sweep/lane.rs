@@ -154,7 +154,9 @@ impl Lane {
         let took = started.elapsed();
         if !ended {
             let status = serde_json::to_string(&self.world.status_if_any().await).unwrap();
-            return Err(format!("not over after {took:?}: {status}"));
+            let met = self.meddler.calls().1;
+            self.meddler.fair().await;
+            return Err(format!("met {met:?}, not over after {took:?}: {status}"));
         }
         if flow == Flow::Found {
             self.id = self.world.status().await.cluster.map(|c| c.id);
@@ -163,8 +165,12 @@ impl Lane {
             end = self.settled(&disks, usual) => end,
             () = self.keep_running() => unreachable!("it never ends"),
         };
+        self.meddler.fair().await;
         let (calls, met) = self.meddler.calls();
         let mut harms = self.meddler.harms();
+        if end.clusters > 1 {
+            harms.push("a second cluster was founded".to_owned());
+        }
         harms.extend(self.stand_in.harms(&self.world.names.namespace));
         Ok(Ran {
             calls,
@@ -228,7 +234,7 @@ impl Lane {
         loop {
             let end = self.end(before).await;
             let stays = last.as_ref() == Some(&end);
-            let as_usual = usual.map_or(stays, |usual| *usual == end);
+            let as_usual = stays && usual.is_none_or(|usual| *usual == end);
             if as_usual || started.elapsed() > SETTLES {
                 return end;
             }

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     net::Ipv4Addr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -22,12 +23,11 @@ use dqlite_e2e::{
         rights::{self, Right},
     },
 };
-use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 /// Runs side by side: most of the time each waits.
 const LANES: usize = 12;
 
-/// What lasts a while meets each of so many calls: the next ones are in the midst of it.
+/// Calls from one that meets what lasts to the next.
 const EACH: usize = 5;
 /// Runs that end otherwise than they should, after which nothing new is begun.
 const TOO_MANY: usize = 5;
@@ -42,6 +42,8 @@ struct Results {
     /// Cases to come, of each flow.
     cases: BTreeMap<Flow, Vec<(usize, Fault)>>,
     green: BTreeMap<(Flow, Fault), BTreeSet<usize>>,
+    /// Whose call did not come.
+    unmet: Vec<String>,
     red: Vec<String>,
     used: BTreeSet<Right>,
 }
@@ -52,13 +54,18 @@ fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |n| n.parse().unwrap())
 }
 
-fn only() -> Option<Case> {
-    let only = std::env::var("SWEEP_ONLY").ok()?;
-    let mut parts = only.split('/');
-    let (flow, k, fault) = (parts.next()?, parts.next()?, parts.next()?);
-    let flow = Flow::MORE.into_iter().find(|f| format!("{f:?}") == flow)?;
-    let fault = Fault::ALL.into_iter().find(|f| format!("{f:?}") == fault)?;
-    Some((flow, k.parse().ok()?, fault))
+fn only() -> anyhow::Result<Option<Case>> {
+    let Ok(only) = std::env::var("SWEEP_ONLY") else {
+        return Ok(None);
+    };
+    let case = |only: &str| -> Option<Case> {
+        let mut parts = only.split('/');
+        let (flow, k, fault) = (parts.next()?, parts.next()?, parts.next()?);
+        let flow = Flow::MORE.into_iter().find(|f| format!("{f:?}") == flow)?;
+        let fault = Fault::ALL.into_iter().find(|f| format!("{f:?}") == fault)?;
+        Some((flow, k.parse().ok()?, fault))
+    };
+    case(&only).context("SWEEP_ONLY=Flow/k/Fault").map(Some)
 }
 
 #[tokio::main]
@@ -82,7 +89,8 @@ async fn sweep(stand_in: Arc<StandIn>, first: Ipv4Addr) -> anyhow::Result<()> {
     let seconds = number("SWEEP_SECONDS", 120);
     println!("SWEEP_SEED={seed}");
     let shared = Shared::default();
-    let lanes = if only().is_some() { 1 } else { LANES };
+    let only = only()?;
+    let lanes = if only.is_some() { 1 } else { LANES };
     // The last lanes of two octets are no pods'.
     let [a, b, ..] = first.octets();
     let lane = |n: usize| Lane::new(Arc::clone(&stand_in), n, Ipv4Addr::new(a, b, 255, n as u8));
@@ -92,7 +100,7 @@ async fn sweep(stand_in: Arc<StandIn>, first: Ipv4Addr) -> anyhow::Result<()> {
     }
     let started = Instant::now();
     chain(&mut ready[0], &shared, None).await;
-    draw(&shared, seed);
+    draw(&shared, seed, only);
     let end = (seconds > 0).then(|| started + Duration::from_secs(seconds));
     let work = ready.into_iter().enumerate().map(async |(n, mut lane)| {
         while more(&shared, end) {
@@ -108,26 +116,31 @@ async fn sweep(stand_in: Arc<StandIn>, first: Ipv4Addr) -> anyhow::Result<()> {
         lane.finish().await;
     });
     futures::future::join_all(work).await;
-    tell(&shared, started.elapsed()).await
+    tell(&shared, started.elapsed(), end.is_none()).await
 }
 
-/// All cases, in an order that the seed gives; those left of a kind come last.
-fn draw(shared: &Shared, seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
+/// All cases, in an order that the seed gives, or only one.
+fn draw(shared: &Shared, seed: u64, only: Option<Case>) {
     let mut results = shared.lock().unwrap();
     for (flow, (calls, _)) in results.usual.clone() {
-        let all = (1..=calls).flat_map(|k| Fault::ALL.map(|fault| (k, fault)));
-        let mut cases: Vec<_> = all.filter(|(k, f)| !f.lasts() || k % EACH == 1).collect();
-        cases.shuffle(&mut random);
-        if let Some((_, k, fault)) = only() {
-            cases = only()
-                .filter(|o| o.0 == flow)
-                .map(|_| (k, fault))
-                .into_iter()
-                .collect();
+        let all = (0..=calls).flat_map(|k| Fault::ALL.map(|fault| (k, fault)));
+        let mut cases: Vec<_> = all.filter(|(k, f)| is_case(*k, *f)).collect();
+        cases.sort_by_key(|case| {
+            let mut hasher = DefaultHasher::new();
+            (seed, flow, case).hash(&mut hasher);
+            hasher.finish()
+        });
+        if let Some((_, k, fault)) = only {
+            let here = only.filter(|o| o.0 == flow);
+            cases = here.map(|_| (k, fault)).into_iter().collect();
         }
         results.cases.insert(flow, cases);
     }
+}
+
+/// What lasts comes with a flow's begin, too, and meets a few of the calls: the next ones are in the midst of it.
+fn is_case(k: usize, fault: Fault) -> bool {
+    if fault.lasts() { k.is_multiple_of(EACH) } else { k > 0 }
 }
 
 /// Whether another run is to begin.
@@ -178,13 +191,16 @@ async fn chain(lane: &mut Lane, shared: &Shared, faults: Option<Option<Instant>>
             results.red.push(format!("{name}: {wrong:?}"));
             return;
         }
-        if let (Some((k, fault)), Some(_)) = (set, ran.met) {
-            results.green.entry((flow, fault)).or_default().insert(k);
+        if let Some((k, fault)) = set {
+            match ran.met {
+                Some(_) => drop(results.green.entry((flow, fault)).or_default().insert(k)),
+                None => results.unmet.push(name),
+            }
         }
     }
 }
 
-async fn tell(shared: &Shared, took: Duration) -> anyhow::Result<()> {
+async fn tell(shared: &Shared, took: Duration, full: bool) -> anyhow::Result<()> {
     let granted = rights::granted(kube::Client::try_default().await?).await?;
     let results = shared.lock().unwrap();
     let head: Vec<_> = Fault::ALL.iter().map(|f| format!("{f:?}")).collect();
@@ -196,13 +212,16 @@ async fn tell(shared: &Shared, took: Duration) -> anyhow::Result<()> {
         println!("| {flow:?} | {calls} | {} |", met.join(" | "));
     }
     let green: usize = results.green.values().map(BTreeSet::len).sum();
+    let (unmet, red) = (&results.unmet, &results.red);
     println!(
-        "\n{green} faults met in {took:.0?}, {} runs red",
-        results.red.len()
+        "\n{green} faults met in {took:.0?}, {} runs red; not met: {unmet:?}",
+        red.len()
     );
-    let unused: Vec<_> = granted.difference(&results.used).collect();
-    println!("granted, not used: {unused:#?}");
-    ensure!(results.red.is_empty(), "red: {:#?}", results.red);
-    ensure!(only().is_some() || green > 0, "no fault was met");
+    ensure!(red.is_empty(), "red: {red:#?}");
+    ensure!(green > 0, "no fault was met");
+    let unused = granted.difference(&results.used);
+    // An Event that comes again soon is patched, but not in each short run.
+    let unused: Vec<_> = unused.filter(|r| full || r.resource != "events").collect();
+    ensure!(unused.is_empty(), "granted, not used: {unused:#?}");
     Ok(())
 }

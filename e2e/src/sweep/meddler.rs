@@ -13,6 +13,7 @@ use super::fault::{Fate, Fault};
 /// How long each kind of weather lasts.
 const FROZEN: Duration = Duration::from_secs(8);
 const DEAF: Duration = Duration::from_secs(8);
+const GONE: Duration = Duration::from_secs(4);
 const AWAY: Duration = Duration::from_secs(60);
 const FAILING: Duration = Duration::from_secs(20);
 
@@ -28,6 +29,8 @@ pub enum Weather {
     Away,
     /// Nothing can be changed.
     Failing,
+    /// Lists and watches of whole kinds are told that what they ask for is too old.
+    Gone,
 }
 
 /// One call that changes something, and when it came.
@@ -43,6 +46,7 @@ struct State {
     /// Which call is to be met, counted from 1 at the flow's begin.
     set: Option<(usize, Fault)>,
     met: Option<String>,
+    fails_since: Option<Instant>,
     operator: Option<Child>,
     /// PVCs that were deleted.
     deleted: BTreeSet<String>,
@@ -61,8 +65,9 @@ impl Meddler {
         Arc::new(Self { state, weather })
     }
 
-    /// A flow begins, in which the `k`-th call meets a fault, if it comes to that.
-    pub fn begin(&self, set: Option<(usize, Fault)>) {
+    /// A flow begins, in which the `k`-th call meets a fault, if it comes to that. What lasts may come with the begin
+    /// itself, as call 0.
+    pub fn begin(self: &Arc<Self>, set: Option<(usize, Fault)>) {
         let mut state = self.state.lock().unwrap();
         let operator = state.operator.take();
         *state = State {
@@ -70,6 +75,10 @@ impl Meddler {
             operator,
             ..State::default()
         };
+        if let Some((0, fault)) = set {
+            state.met = Some("the begin".to_owned());
+            self.strike(&mut state, fault);
+        }
     }
 
     /// The operator wants to make a call.
@@ -86,22 +95,31 @@ impl Meddler {
         let Some((k, fault)) = state.set else {
             return Fate::Pass;
         };
-        if state.met.is_some() || state.calls.len() < k {
+        if state.met.is_some() || state.calls.len() != k {
             return Fate::Pass;
         }
         state.met = Some(what);
+        self.strike(&mut state, fault);
+        fault.fate()
+    }
+
+    fn strike(self: &Arc<Self>, state: &mut State, fault: Fault) {
         if fault.ends_it() {
             // It may try again at once, so it ends before the call does.
-            state.operator.as_mut().unwrap().start_kill().unwrap();
+            // One that has ended by itself is as good.
+            let _ = state.operator.as_mut().map(Child::start_kill);
         }
         match fault {
             Fault::Frozen => self.turn(Weather::Frozen, FROZEN),
             Fault::Deaf => self.turn(Weather::Deaf, DEAF),
             Fault::Away => self.turn(Weather::Away, AWAY),
-            Fault::Failing => self.turn(Weather::Failing, FAILING),
+            Fault::Failing => {
+                state.fails_since = Some(Instant::now());
+                self.turn(Weather::Failing, FAILING);
+            }
+            Fault::Gone => self.turn(Weather::Gone, GONE),
             _ => {}
         }
-        fault.fate()
     }
 
     fn turn(self: &Arc<Self>, weather: Weather, lasts: Duration) {
@@ -132,8 +150,14 @@ impl Meddler {
     pub fn stop(&self) {
         let operator = self.state.lock().unwrap().operator.take();
         if let Some(mut operator) = operator {
-            operator.start_kill().unwrap();
+            let _ = operator.start_kill();
         }
+    }
+
+    /// Waits until nothing lasts any more.
+    pub async fn fair(&self) {
+        // The sender is ours, so there is no error.
+        let _ = self.weather().wait_for(|w| *w == Weather::Fair).await;
     }
 
     pub fn deleted(&self, claim: &str) {
@@ -158,16 +182,16 @@ impl Meddler {
     pub fn harms(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
         let mut harms = state.harm.clone();
-        let failing = matches!(state.set, Some((_, Fault::Failing)));
-        if failing && state.met.is_some() {
-            harms.extend(too_many(&state.calls));
+        if let Some(since) = state.fails_since {
+            let during = |c: &&Call| since <= c.at && c.at < since + FAILING;
+            harms.extend(too_many(state.calls.iter().filter(during)));
         }
         harms
     }
 }
 
 /// While all calls fail, each object is tried once a second at most.
-fn too_many(calls: &[Call]) -> Option<String> {
+fn too_many<'a>(calls: impl Iterator<Item = &'a Call>) -> Option<String> {
     let mut tried = BTreeMap::<&str, Vec<Instant>>::new();
     for call in calls {
         let (_, object) = call.what.split_once(' ').unwrap_or_default();

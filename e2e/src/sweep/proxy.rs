@@ -85,12 +85,14 @@ impl Proxy {
         // Its lease is in a namespace of its own, where the chart gives it no rights.
         if !lease {
             onward = onward.header("impersonate-user", OPERATOR);
-            self.used.lock().unwrap().insert(right.clone());
         }
         let onward = onward
             .body(kube::client::Body::from(body.to_vec()))
             .unwrap();
         let is_watch = right.verb == "watch";
+        if !lease && parts.method == Method::GET {
+            self.used.lock().unwrap().insert(right.clone());
+        }
         if lease || parts.method == Method::GET {
             return match (whole, is_watch) {
                 (true, true) => self.watch(onward).await,
@@ -110,7 +112,10 @@ impl Proxy {
         let deletes = (right.verb == "delete" && right.resource == "persistentvolumeclaims")
             .then(|| path.rsplit('/').next().unwrap_or_default().to_owned());
         match self.meddler.comes(&format!("{} {path}", onward.method())) {
-            Fate::Pass => self.make(onward, deletes).await,
+            Fate::Pass => {
+                self.used.lock().unwrap().insert(right.clone());
+                self.make(onward, deletes).await
+            }
             Fate::Cut => cut(),
             Fate::Unanswered => {
                 let _ = self.make(onward, deletes).await;
@@ -175,6 +180,9 @@ impl Proxy {
             let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
             return Ok(answer.body(old.into()).unwrap());
         }
+        if *self.meddler.weather().borrow() == Weather::Gone {
+            return Ok(refusal(410));
+        }
         let (parts, body) = self.forward(onward).await?.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         if parts.status.is_success() {
@@ -190,6 +198,9 @@ impl Proxy {
         if *weather.borrow() == Weather::Frozen {
             let nothing = stream::once(thawed(weather)).map(|()| Err::<Bytes, _>(aborted()));
             return Ok(Response::new(Body::from_stream(nothing)));
+        }
+        if *weather.borrow() == Weather::Gone {
+            return Ok(refusal(410));
         }
         let (parts, body) = self.forward(onward).await?.into_parts();
         let lines = Lines {
@@ -208,6 +219,7 @@ impl Proxy {
                         thawed(weather).await;
                         return Err(aborted());
                     }
+                    Weather::Gone => return Err(aborted()),
                     _ => return Ok(Some((line, (lines, weather)))),
                 }
             }

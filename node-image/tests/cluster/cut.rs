@@ -7,7 +7,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -26,6 +26,7 @@ pub struct Cut {
     stale: Arc<Mutex<Option<String>>>,
     /// Id of the sender, and where the receiver listens.
     lost: Arc<Mutex<BTreeSet<(u64, String)>>>,
+    count: Arc<AtomicU64>,
 }
 
 impl Cut {
@@ -43,10 +44,17 @@ impl Cut {
         *self.lost.lock().unwrap() = ways.into_iter().collect();
     }
 
+    /// How many messages were lost since this was asked last.
+    pub fn take_lost(&self) -> u64 {
+        self.count.swap(0, Ordering::SeqCst)
+    }
+
     fn loses(&self, from: u64, to: &str) -> bool {
         let lost = self.lost.lock().unwrap();
-        lost.iter()
-            .any(|(sender, receiver)| *sender == from && receiver == to)
+        let mut ways = lost.iter();
+        let loses = ways.any(|(sender, receiver)| *sender == from && receiver == to);
+        self.count.fetch_add(loses.into(), Ordering::SeqCst);
+        loses
     }
 
     /// Takes connections at `from` and passes them on to `to`.

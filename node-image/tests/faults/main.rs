@@ -69,5 +69,5 @@ fn table(gaps: &BTreeMap<Fault, Vec<Duration>>, written: u64) -> String {
         let (n, p50, p99, longest) = (gaps.len(), at(50), at(99), at(100));
         table += &format!("| {fault:?} | {n} | {p50:.2} | {p99:.2} | {longest:.2} |\n");
     }
-    table + &format!("{written} writes acknowledged, none lost\n")
+    table + &format!("{written} operations acknowledged, none of the ledger's rows lost\n")
 }

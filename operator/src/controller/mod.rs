@@ -97,11 +97,15 @@ const INTRODUCTIONS_PAUSE: Duration = Duration::from_secs(2);
 
 /// One pass over one cluster.
 async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Again> {
-    // The API server's own word, not the cache's: the object may be gone, or another by now.
-    let Some(cluster) = live(cluster, ctx).await? else {
+    // The API server's own word, not the cache's: the object may be gone, or another by now. Nobody else may tell of that other
+    // one: an event can be lost.
+    let live = live(cluster, ctx).await?;
+    if live.as_ref().is_none_or(|l| l.uid() != cluster.uid()) {
         ctx.hints.forget(cluster);
         ctx.changes.forget(&cluster.uid().unwrap_or_default());
         ctx.metrics.forget(cluster.namespace(), cluster.name_any());
+    }
+    let Some(cluster) = live else {
         return Ok(Again::Later);
     };
     if cluster.status.is_none() {
@@ -231,12 +235,12 @@ fn again(step: &Step) -> Again {
     }
 }
 
-/// The object as it is now; `None` when it is gone, going, or another of the same name.
+/// The object of this name as it is now, be it another by now; `None` when it is gone or going.
 async fn live(cached: &DqliteCluster, ctx: &Context) -> kube::Result<Option<DqliteCluster>> {
     let namespace = cached.namespace().unwrap_or_else(|| "default".into());
     let api: Api<DqliteCluster> = Api::namespaced(ctx.client.clone(), &namespace);
     let live = api.get_opt(&cached.name_any()).await?;
-    Ok(live.filter(|c| c.uid() == cached.uid() && c.meta().deletion_timestamp.is_none()))
+    Ok(live.filter(|c| c.meta().deletion_timestamp.is_none()))
 }
 
 /// The status of an object of which nothing was seen: it breaks a rule, or could not be looked at.
