@@ -140,7 +140,11 @@ fn draw(shared: &Shared, seed: u64, only: Option<Case>) {
 
 /// What lasts comes with a flow's begin, too, and meets a few of the calls: the next ones are in the midst of it.
 fn is_case(k: usize, fault: Fault) -> bool {
-    if fault.lasts() { k.is_multiple_of(EACH) } else { k > 0 }
+    if fault.lasts() {
+        k.is_multiple_of(EACH)
+    } else {
+        k > 0
+    }
 }
 
 /// Whether another run is to begin.
