@@ -29,6 +29,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Which list it is about.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        match self {
+            Self::Append { key, .. } | Self::Read { key, .. } => *key,
+        }
+    }
+}
+
 /// One transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {

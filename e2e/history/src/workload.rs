@@ -34,6 +34,10 @@ const LISTS: u64 = 4;
 const APPENDS: u64 = 200;
 const ACCOUNTS: usize = 5;
 const BALANCE: i64 = 100;
+/// Clients of each kind do at least one of so many things: one that does nothing tests nothing.
+const FLOOR: u64 = 200;
+/// Within this, all can be read once the clients have stopped.
+const LAST_LOOK: Duration = Duration::from_secs(30);
 /// Between two tries of a client that finds no leader.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -56,8 +60,8 @@ pub struct History {
     pub balances: Vec<Vec<i64>>,
     /// Rows of the ledger.
     pub ledger: Ledger,
-    /// Writes that were acknowledged.
-    pub acknowledged: u64,
+    /// What was acknowledged, of each kind.
+    pub acknowledged: BTreeMap<Kind, u64>,
 }
 
 impl History {
@@ -68,7 +72,9 @@ impl History {
         self.transactions.extend(other.transactions);
         self.balances.extend(other.balances);
         self.ledger.add(other.ledger);
-        self.acknowledged += other.acknowledged;
+        for (kind, n) in other.acknowledged {
+            *self.acknowledged.entry(kind).or_default() += n;
+        }
     }
 
     /// Whether a database that does one thing at a time could have shown all this. The rows of the ledger are compared
@@ -83,7 +89,18 @@ impl History {
         }
         crate::append::check(&self.transactions).map_err(|e| format!("lists: {e:?}"))?;
         let sum = BALANCE * ACCOUNTS as i64;
-        bank::check(sum, &self.balances).map_err(|e| format!("accounts: {e:?}"))
+        bank::check(sum, &self.balances).map_err(|e| format!("accounts: {e:?}"))?;
+        let all: u64 = self.acknowledged.values().sum();
+        let idle = Kind::ALL.into_iter().find(|k| {
+            let done = self.acknowledged.get(k).copied().unwrap_or_default();
+            done * FLOOR < all
+        });
+        idle.map_or(Ok(()), |k| {
+            Err(format!(
+                "{k:?} did next to nothing: {:?}",
+                self.acknowledged
+            ))
+        })
     }
 }
 
@@ -97,6 +114,7 @@ struct Shared {
     client: Client,
     started: Instant,
     values: AtomicU64,
+    appends: AtomicU64,
     acknowledged: AtomicU64,
     gap: Mutex<Gap>,
     stop: CancellationToken,
@@ -133,6 +151,7 @@ impl Workload {
             client,
             started: Instant::now(),
             values: AtomicU64::new(1),
+            appends: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             gap: Mutex::new(Gap {
                 last: Instant::now(),
@@ -166,7 +185,7 @@ impl Workload {
         })
     }
 
-    /// Writes acknowledged so far.
+    /// What was acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::Relaxed)
@@ -193,16 +212,29 @@ impl Workload {
         std::mem::take(&mut gap.longest).max(gap.last.elapsed())
     }
 
-    /// Ends the clients, each after what it is at.
-    pub async fn stop(self) -> History {
+    /// Ends the clients, each after what it is at, and looks at everything once more: what was lost is missed then.
+    ///
+    /// # Errors
+    ///
+    /// Everything cannot be read for half a minute.
+    pub async fn stop(self) -> Result<History, Error> {
         self.shared.stop.cancel();
         let mut all = History::default();
-        self.clients
-            .join_all()
-            .await
-            .into_iter()
-            .for_each(|history| all.add(history));
-        all
+        for history in self.clients.join_all().await {
+            all.add(history);
+        }
+        let started = Instant::now();
+        loop {
+            match self.shared.look_at_all(&all).await {
+                Ok(seen) => all.add(seen),
+                Err(_) if started.elapsed() < LAST_LOOK => {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+                Err(e) => return Err(e),
+            }
+            return Ok(all);
+        }
     }
 }
 
@@ -214,15 +246,59 @@ impl Shared {
     fn now(&self) -> Time {
         self.started.elapsed().as_nanos() as Time + 1
     }
+
+    /// All registers and lists that the history knows, and the accounts.
+    async fn look_at_all(&self, known: &History) -> Result<History, Error> {
+        let mut session = self.client.open(DATABASE).await?;
+        let asked = self.now();
+        let mut transaction = session.begin().await?;
+        transaction.exec(COUNT, &[]).await?;
+        let registers = "SELECT key, value FROM registers";
+        let registers = transaction.query(registers, &[]).await?.rows;
+        let lists = "SELECT key, value FROM lists ORDER BY key, n";
+        let lists = transaction.query(lists, &[]).await?.rows;
+        let balances = transaction.query(BALANCES, &[]).await?.rows;
+        transaction.commit().await?;
+        let answered = self.now();
+        let span = Span { asked, answered };
+        let mut seen = History::default();
+        let values: BTreeMap<u64, u64> = pairs(&registers).collect();
+        for key in known.registers.keys() {
+            let what = What::Read(values.get(key).copied());
+            seen.registers.insert(*key, vec![Operation { span, what }]);
+        }
+        let appended = known.transactions.iter().flat_map(|t| &t.done);
+        let mut values: BTreeMap<u64, Vec<u64>> = appended.map(|a| (a.key(), Vec::new())).collect();
+        for (key, value) in pairs(&lists) {
+            values.entry(key).or_default().push(value);
+        }
+        let done = values
+            .into_iter()
+            .map(|(key, values)| Action::Read { key, values });
+        let done = done.collect();
+        seen.transactions.push(Transaction { span, done });
+        seen.balances.push(integers(&balances).collect());
+        Ok(seen)
+    }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+/// What a client does over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Kind {
     Register,
     List,
     Bank,
     Ledger,
 }
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Register, Self::List, Self::Bank, Self::Ledger];
+}
+
+/// A read that also writes sees what is newest.
+const COUNT: &str = "INSERT INTO reads VALUES (1, 1) ON CONFLICT DO UPDATE SET times = times + 1";
+const BALANCES: &str = "SELECT balance FROM accounts ORDER BY id";
 
 /// One client.
 struct One {
@@ -242,7 +318,7 @@ impl One {
                 Kind::Ledger => self.ledger().await,
             };
             match done {
-                Ok(()) => self.acknowledge(),
+                Ok(()) => self.acknowledge(kind),
                 Err(_) => {
                     self.session = None;
                     tokio::time::sleep(RETRY).await;
@@ -252,8 +328,8 @@ impl One {
         self.history
     }
 
-    fn acknowledge(&mut self) {
-        self.history.acknowledged += 1;
+    fn acknowledge(&mut self, kind: Kind) {
+        *self.history.acknowledged.entry(kind).or_default() += 1;
         self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
         let mut gap = self.shared.gap();
         gap.longest = gap.longest.max(gap.last.elapsed());
@@ -283,9 +359,10 @@ impl One {
     }
 
     async fn register(&mut self) -> Result<(), Error> {
-        let (key, value) = (self.random.random_range(0..REGISTERS), self.value());
+        let key = self.random.random_range(0..REGISTERS);
         let writes = self.random.random_bool(0.5);
         let mut session = self.session().await?;
+        let value = self.value();
         let asked = self.shared.now();
         let (what, ended) = if writes {
             let replace = "REPLACE INTO registers VALUES (?, ?)";
@@ -319,7 +396,8 @@ impl One {
         let mut done = Vec::new();
         for i in 0..self.random.random_range(1..4) {
             let value = self.value();
-            let key = value / APPENDS * LISTS + self.random.random_range(0..LISTS);
+            let appends = self.shared.appends.fetch_add(1, Ordering::Relaxed);
+            let key = appends / APPENDS * LISTS + self.random.random_range(0..LISTS);
             // One that writes nothing may see what is old.
             done.push(if i == 0 || self.random.random_bool(0.5) {
                 let insert = "INSERT INTO lists (key, value) VALUES (?, ?)";
@@ -350,8 +428,8 @@ impl One {
         let amount = self.random.random_range(1..20);
         let mut session = self.session().await?;
         let mut transaction = session.begin().await?;
-        let select = "SELECT balance FROM accounts ORDER BY id";
-        let mut balances: Vec<_> = integers(&transaction.query(select, &[]).await?.rows).collect();
+        let rows = transaction.query(BALANCES, &[]).await?.rows;
+        let mut balances: Vec<_> = integers(&rows).collect();
         self.history.balances.push(balances.clone());
         for (account, change) in [(from, -amount), (to, amount)] {
             balances[account] += change;
@@ -387,12 +465,18 @@ async fn read_register(
     key: u64,
 ) -> Result<(Option<u64>, Result<(), Error>), Error> {
     let mut transaction = session.begin().await?;
-    let counts = "INSERT INTO reads VALUES (1, 1) ON CONFLICT DO UPDATE SET times = times + 1";
-    transaction.exec(counts, &[]).await?;
+    transaction.exec(COUNT, &[]).await?;
     let select = "SELECT value FROM registers WHERE key = ?";
     let rows = transaction.query(select, &params![key as i64]).await?;
     let read = integers(&rows.rows).next().map(|value| value as u64);
     Ok((read, transaction.commit().await))
+}
+
+fn pairs(rows: &[Vec<Value>]) -> impl Iterator<Item = (u64, u64)> {
+    rows.iter().filter_map(|row| match row[..] {
+        [Value::Integer(a), Value::Integer(b)] => Some((a as u64, b as u64)),
+        _ => None,
+    })
 }
 
 /// The first column of each row.

@@ -359,7 +359,7 @@ async fn a_follower_lets_go_of_a_deleted_database() {
 #[ignore = "takes 10 GB of memory and some minutes: make test-large"]
 async fn a_database_of_more_than_2_gib_is_dumped() {
     for build in BOTH {
-        let mut node = Node::with(build, 1, host(6, 2), Some(64));
+        let node = Node::with(build, 1, host(6, 2), Some(64));
         let connection = node.leading().await;
         connection
             .exec_sql("CREATE TABLE t (b BLOB)", &[])
