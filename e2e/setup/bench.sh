@@ -9,6 +9,9 @@ report=$ROOT/e2e/report
 mkdir -p "$report"
 rm -f "$report"/*.bench.md
 step "build the engine with nothing before it" cargo build -q --profile image -p dqlite-engine --examples
+step "libdqlite as released, without our fixes (1 min the first time)" "$ROOT/dqlite/sys/libdqlite/build.sh" --released
+DQLITE_LIB_DIR=$("$ROOT/dqlite/sys/libdqlite/build.sh" --released)/lib \
+	step "build the engine as it was released" cargo build -q --profile image -p dqlite-engine --examples --target-dir target/released
 # The nodes' own log lines are JSON.
 bench() { cargo bench -q --profile image -p "$1" --bench "$2" | grep -v '^{' | tee "$report/$2.bench.md"; }
 "$ROOT/e2e/setup/down.sh" test

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -12,7 +13,34 @@ use tempfile::TempDir;
 /// Three voters, each a process of `bare-node`.
 pub struct Bare {
     pub nodes: Vec<Engine>,
+    library: Library,
     options: Vec<String>,
+}
+
+/// Which libdqlite the engines are.
+#[derive(Clone, Copy)]
+pub enum Library {
+    Ours,
+    /// Without our fixes.
+    Released,
+}
+
+impl Library {
+    fn program(self) -> PathBuf {
+        // From this benchmark's own program, in target/<profile>/deps.
+        let profile = env::current_exe()
+            .unwrap()
+            .ancestors()
+            .nth(2)
+            .unwrap()
+            .to_owned();
+        let name = profile.file_name().unwrap();
+        let profile = match self {
+            Self::Ours => profile.clone(),
+            Self::Released => profile.with_file_name("released").join(name),
+        };
+        profile.join("examples/bare-node")
+    }
 }
 
 pub struct Engine {
@@ -25,6 +53,11 @@ pub struct Engine {
 impl Bare {
     /// On 127.9.`net`.x, with these options of `bare-node`.
     pub async fn of_three(net: u8, options: &[&str]) -> Self {
+        Self::of_three_of(Library::Ours, net, options).await
+    }
+
+    /// As [`Bare::of_three`], of another libdqlite.
+    pub async fn of_three_of(library: Library, net: u8, options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         let engine = |n: u64| {
             let (directory, address) = (
@@ -32,7 +65,7 @@ impl Bare {
                 format!("127.9.{net}.{n}:9001"),
             );
             let found = (n == 1).then_some("found");
-            let process = start(1000 + n, &address, &directory, found, &options);
+            let process = start(library, 1000 + n, &address, &directory, found, &options);
             Engine {
                 address,
                 id: 1000 + n,
@@ -42,6 +75,7 @@ impl Bare {
         };
         let bare = Self {
             nodes: (1..=3).map(engine).collect(),
+            library,
             options,
         };
         let leader = bare.leader().await;
@@ -74,22 +108,26 @@ impl Bare {
 
     pub fn restart(&mut self, i: usize) {
         let node = &mut self.nodes[i];
-        node.process = start(node.id, &node.address, &node.directory, None, &self.options);
+        node.process = start(
+            self.library,
+            node.id,
+            &node.address,
+            &node.directory,
+            None,
+            &self.options,
+        );
     }
 }
 
 fn start(
+    library: Library,
     id: u64,
     address: &str,
     directory: &TempDir,
     found: Option<&str>,
     options: &[String],
 ) -> Child {
-    // Next to the directory of this benchmark's own program.
-    let mut example = env::current_exe().unwrap();
-    example.pop();
-    example.pop();
-    Command::new(example.join("examples/bare-node"))
+    Command::new(library.program())
         .args([&id.to_string(), address])
         .arg(directory.path())
         .args(found)

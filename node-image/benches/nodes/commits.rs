@@ -5,7 +5,12 @@ use std::time::{Duration, Instant};
 use dqlite_client::{Session, params};
 use tokio::task::JoinSet;
 
-use crate::{bare::Bare, median, nodes::Cluster, quantile};
+use crate::{
+    bare::{Bare, Library},
+    median,
+    nodes::Cluster,
+    quantile,
+};
 
 const ROUNDS: usize = 25;
 const TURN: Duration = Duration::from_secs(1);
@@ -31,11 +36,13 @@ pub async fn measure() {
     let front = Cluster::of_three(41).await;
     let nodelay = Bare::of_three(42, &["nodelay", "20"]).await;
     let own = Bare::of_three(43, &["20"]).await;
+    let released = Bare::of_three_of(Library::Released, 44, &["20"]).await;
     for clients in [1, 8] {
         let mut variants = [
             Variant::new("through our front"),
             Variant::new("bare engine, TCP_NODELAY"),
             Variant::new("bare engine, its own connect"),
+            Variant::new("libdqlite as released, its own connect"),
         ];
         for _ in 0..clients {
             let leader = front.leader().await;
@@ -48,6 +55,9 @@ pub async fn measure() {
             variants[2]
                 .sessions
                 .push(own.client().open("app").await.unwrap());
+            variants[3]
+                .sessions
+                .push(released.client().open("app").await.unwrap());
         }
         for variant in &mut variants {
             let table = "CREATE TABLE IF NOT EXISTS model (key TEXT, value TEXT, UNIQUE(key))";
