@@ -155,7 +155,7 @@ async fn the_operator_ends_with_any_answer_in_its_hands() {
     for _ in 0..4 {
         let world = World::empty(test, &[PodNetwork]).await.unwrap();
         let (mut writer, mut tally, mut id) = (None, None, None);
-        for flow in Flow::ALL {
+        for flow in Flow::FIRST.iter().copied() {
             if flow == Flow::Delete {
                 let writer: Writer = writer.take().unwrap();
                 writer.more(20).await;
@@ -178,7 +178,7 @@ async fn the_operator_ends_with_any_answer_in_its_hands() {
     world.let_operator_end(false).await;
     // A deletion is the garbage collector's: the operator hardly asks. Of the others few may take fewer answers
     // than the undisturbed one did.
-    let fewest = Flow::ALL.iter().filter(|f| **f != Flow::Delete);
+    let fewest = Flow::FIRST.iter().filter(|f| **f != Flow::Delete);
     let fewest = fewest.map(|f| endings[f]).min().unwrap();
     assert!(fewest >= 1, "a flow in which it never ended: {endings:?}");
     let note = format!("ended in the midst of {endings:?}, seed {seed}");

@@ -129,16 +129,13 @@ impl Cluster {
             }
             _ if !leads => failure(10250, "not leader"),
             Request::Add { id, address } => self.add(*id, address),
-            Request::Assign { .. } | Request::Remove { .. } => {
-                let answer = match request {
-                    Request::Assign { id, role } => self.assign(*id, *role),
-                    Request::Remove { id } => self.remove(*id),
-                    _ => unreachable!(),
-                };
-                if self.leader.is_none() {
-                    self.harms.push(format!("{request:?} cost the quorum"));
-                }
-                answer
+            Request::Assign { id, role } => {
+                let answer = self.assign(*id, *role);
+                self.judge(request, answer)
+            }
+            Request::Remove { id } => {
+                let answer = self.remove(*id);
+                self.judge(request, answer)
             }
             Request::Transfer { id } if self.votes(*id) && self.up.contains(id) => {
                 self.leader = Some(*id);
@@ -147,6 +144,14 @@ impl Cluster {
             }
             _ => failure(1, "not played"),
         }
+    }
+
+    /// After a change that may take a vote away.
+    fn judge(&mut self, request: &Request, answer: Response) -> Response {
+        if self.leader.is_none() {
+            self.harms.push(format!("{request:?} cost the quorum"));
+        }
+        answer
     }
 
     fn add(&mut self, id: u64, address: &str) -> Response {

@@ -1,5 +1,9 @@
 //! What happens to a call that changes something, or with it.
 
+use std::time::Duration;
+
+use super::meddler::{FAILING, Weather};
+
 /// Calls go to the API server or to a member; of the latter, whatever an API server alone can answer is a
 /// connection that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,12 +71,17 @@ impl Fault {
         matches!(self, Self::Before | Self::After | Self::Late | Self::Frozen)
     }
 
-    /// Whether it lasts longer than the call that it meets.
-    pub fn lasts(self) -> bool {
-        matches!(
-            self,
-            Self::Gone | Self::Frozen | Self::Deaf | Self::Away | Self::Failing
-        )
+    /// What lasts longer than the call that it meets, and how long.
+    pub fn weather(self) -> Option<(Weather, Duration)> {
+        let (weather, seconds) = match self {
+            Self::Gone => (Weather::Gone, 4),
+            Self::Frozen => (Weather::Frozen, 8),
+            Self::Deaf => (Weather::Deaf, 8),
+            Self::Away => (Weather::Away, 60),
+            Self::Failing => (Weather::Failing, FAILING.as_secs()),
+            _ => return None,
+        };
+        Some((weather, Duration::from_secs(seconds)))
     }
 
     /// Of the call that it meets.

@@ -133,17 +133,18 @@ impl Lane {
         let disks = self.disks().await;
         let started = Instant::now();
         self.meddler.begin(set);
-        let over = async {
-            flow.begin(&self.world).await;
+        let is_over = async || {
             while !flow.is_over(&self.world, &before).await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        };
+        let over = async {
+            flow.begin(&self.world).await;
+            is_over().await;
             let met = || self.meddler.calls().1.is_some();
             if matches!(set, Some((_, Fault::Late))) && met() {
                 tokio::time::sleep(LATE).await;
-                while !flow.is_over(&self.world, &before).await {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                is_over().await;
             }
         };
         let limit = READY + Duration::from_secs(60);

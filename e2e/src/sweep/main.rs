@@ -63,7 +63,7 @@ fn only() -> anyhow::Result<Option<Case>> {
     let case = |only: &str| -> Option<Case> {
         let mut parts = only.split('/');
         let (flow, k, fault) = (parts.next()?, parts.next()?, parts.next()?);
-        let flow = Flow::MORE.into_iter().find(|f| format!("{f:?}") == flow)?;
+        let flow = Flow::ALL.into_iter().find(|f| format!("{f:?}") == flow)?;
         let fault = Fault::ALL.into_iter().find(|f| format!("{f:?}") == fault)?;
         Some((flow, k.parse().ok()?, fault))
     };
@@ -95,24 +95,19 @@ async fn sweep(stand_in: Arc<StandIn>, first: Ipv4Addr) -> anyhow::Result<()> {
     let lanes = if only.is_some() { 1 } else { LANES };
     // The last lanes of two octets are no pods'.
     let [a, b, ..] = first.octets();
-    let lane = |n: usize| Lane::new(Arc::clone(&stand_in), n, Ipv4Addr::new(a, b, 255, n as u8));
+    let new = |n: usize| Lane::new(Arc::clone(&stand_in), n, Ipv4Addr::new(a, b, 255, n as u8));
     let mut ready = Vec::new();
     for n in 1..=lanes {
-        ready.push(lane(n).await);
+        ready.push(new(n).await);
     }
     let started = Instant::now();
     chain(&mut ready[0], &shared, None).await;
     draw(&shared, seed, only);
     let end = (seconds > 0).then(|| started + Duration::from_secs(seconds));
-    let work = ready.into_iter().enumerate().map(async |(n, mut lane)| {
+    let work = (1..).zip(ready).map(async |(n, mut lane)| {
         while more(&shared, end) {
             lane.finish().await;
-            lane = Lane::new(
-                Arc::clone(&stand_in),
-                n + 1,
-                Ipv4Addr::new(a, b, 255, n as u8 + 1),
-            )
-            .await;
+            lane = new(n).await;
             chain(&mut lane, &shared, Some(end)).await;
         }
         lane.finish().await;
@@ -143,7 +138,7 @@ fn draw(shared: &Shared, seed: u64, only: Option<Case>) {
 
 /// What lasts comes with a flow's begin, too, and meets a few of the calls: the next ones are in the midst of it.
 fn is_case(k: usize, fault: Fault) -> bool {
-    if fault.lasts() {
+    if fault.weather().is_some() {
         k.is_multiple_of(EACH)
     } else {
         k > 0
@@ -160,7 +155,7 @@ fn more(shared: &Shared, end: Option<Instant>) -> bool {
 
 /// All flows, one after the other. With faults, each has a call that meets one, until the end.
 async fn chain(lane: &mut Lane, shared: &Shared, faults: Option<Option<Instant>>) {
-    for flow in Flow::MORE {
+    for flow in Flow::ALL {
         if faults.is_some_and(|end| !more(shared, end)) {
             return;
         }

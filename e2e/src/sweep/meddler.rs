@@ -10,12 +10,8 @@ use tokio::{process::Child, sync::watch};
 
 use super::fault::{Fate, Fault};
 
-/// How long each kind of weather lasts.
-const FROZEN: Duration = Duration::from_secs(8);
-const DEAF: Duration = Duration::from_secs(8);
-const GONE: Duration = Duration::from_secs(4);
-const AWAY: Duration = Duration::from_secs(60);
-const FAILING: Duration = Duration::from_secs(20);
+/// How long nothing can be changed.
+pub const FAILING: Duration = Duration::from_secs(20);
 
 /// What the operator's connections to the API server have to bear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +30,9 @@ pub enum Weather {
 }
 
 /// One call that changes something, and when it came.
-#[derive(Clone, Debug)]
-pub struct Call {
-    pub what: String,
-    pub at: Instant,
+struct Call {
+    what: String,
+    at: Instant,
 }
 
 #[derive(Default)]
@@ -109,16 +104,11 @@ impl Meddler {
             // One that has ended by itself is as good.
             let _ = state.operator.as_mut().map(Child::start_kill);
         }
-        match fault {
-            Fault::Frozen => self.turn(Weather::Frozen, FROZEN),
-            Fault::Deaf => self.turn(Weather::Deaf, DEAF),
-            Fault::Away => self.turn(Weather::Away, AWAY),
-            Fault::Failing => {
-                state.fails_since = Some(Instant::now());
-                self.turn(Weather::Failing, FAILING);
-            }
-            Fault::Gone => self.turn(Weather::Gone, GONE),
-            _ => {}
+        if fault == Fault::Failing {
+            state.fails_since = Some(Instant::now());
+        }
+        if let Some((weather, lasts)) = fault.weather() {
+            self.turn(weather, lasts);
         }
     }
 
