@@ -1,7 +1,7 @@
 # One target for each thing that a developer does. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help demo test test-large bench e2e e2e-large model soak sweep unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
+.PHONY: help demo test test-large bench e2e e2e-large model soak sweep fuzz unit lint fmt crds bindings check-bindings images up-test clean-demo clean-test
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -31,6 +31,10 @@ soak: ## Kill, pause and stop nodes some hundred times under checked clients (30
 sweep: ## Run the operator under every fault that a call of it may meet (1 h; SWEEP_SECONDS, SWEEP_SEED, SWEEP_ONLY)
 	@SWEEP_SECONDS=$${SWEEP_SECONDS:-0} e2e/setup/sweep.sh
 
+fuzz: ## Send the decoders and the front what nobody thought of (FUZZ_SECONDS each, 30; FUZZ_ONLY)
+	@e2e/setup/toolchain.sh build
+	@dqlite/fuzz/run.sh
+
 test-large: ## Seed with 700 MB, dump 2 GiB, with and without our fixes (10 GB of memory, 5 min)
 	@e2e/setup/toolchain.sh build
 	@dqlite/sys/libdqlite/build.sh --released
@@ -45,10 +49,12 @@ bench: ## Measure nodes and operator against peers in the same run (35 min)
 
 lint: ## Check format and clippy
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path dqlite/fuzz/Cargo.toml
 	cargo clippy -q --workspace --all-targets -- -D warnings
 
 fmt: ## Format
 	cargo fmt --all
+	cargo fmt --manifest-path dqlite/fuzz/Cargo.toml
 
 crds: ## Write crds/ and the chart's copy anew
 	cargo run -q -p dqlite-operator -- crds >crds/dqliteclusters.yaml

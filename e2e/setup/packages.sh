@@ -3,8 +3,8 @@
 # bindings too (`bindings`), or to run a local Kubernetes (default). Nothing when they are all there.
 . "$(dirname "$0")/common.sh"
 
-BUILD="build-essential pkg-config autoconf automake libtool libuv1-dev libsqlite3-dev liblz4-dev libxxhash-dev git ca-certificates curl"
-LOCAL="containerd runc containernetworking-plugins iptables iproute2 busybox-static buildah openssl procps conntrack"
+BUILD="build-essential iproute2 pkg-config autoconf automake libtool libuv1-dev libsqlite3-dev liblz4-dev libxxhash-dev git ca-certificates curl"
+LOCAL="containerd runc containernetworking-plugins iptables busybox-static buildah openssl procps conntrack"
 BINDINGS="libclang-14-dev"
 case ${1:-all} in
 build) LOCAL='' BINDINGS='' ;;

@@ -6,6 +6,7 @@ started=$SECONDS
 cd "$ROOT"
 "$ROOT/e2e/setup/toolchain.sh"
 step "format" cargo fmt --all --check
+step "format of the fuzz targets" cargo fmt --check --manifest-path "$ROOT/dqlite/fuzz/Cargo.toml"
 step "clippy" cargo clippy -q --workspace --all-targets -- -D warnings
 step "each library crate compiles alone" "$ROOT/e2e/setup/alone.sh"
 step "bindings are current" "$ROOT/dqlite/sys/libdqlite/check-bindings.sh"
@@ -16,6 +17,7 @@ echo "==> unit, snapshot and node tests ..."
 unit=$SECONDS
 cargo test -q --workspace --exclude dqlite-e2e
 echo "    done in $((SECONDS - unit)) s"
+"$ROOT/dqlite/fuzz/run.sh"
 "$ROOT/e2e/setup/suite.sh"
 # Members that are played need addresses that only the local Kubernetes can give them.
 [ "${E2E_PROVIDER:-local}" != local ] || "$ROOT/e2e/setup/sweep.sh"

@@ -9,7 +9,7 @@ use std::{
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use operator_api::{DqliteCluster, Names, conditions};
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::task::JoinHandle;
 
 use crate::{world::is_true, writer};
 
@@ -78,15 +78,14 @@ impl Looker {
                 continue;
             };
             let asked = Instant::now();
-            if timeout(WITHIN, writer::round_trip(&address)).await.is_ok() {
+            let Err(why) = writer::round_trip(&address, WITHIN).await else {
                 seen.lock().unwrap().kept += 1;
                 fails_since = None;
                 continue;
-            }
+            };
             let since = *fails_since.get_or_insert(asked);
             if self.says_ready().await && since.elapsed() > HEARS {
-                let why = writer::try_round_trip(&address).await.err();
-                let broken = format!("{:?}, and for {:?}: {why:?}", self.names, since.elapsed());
+                let broken = format!("{:?}, and for {:?}: {why}", self.names, since.elapsed());
                 seen.lock().unwrap().broken.push(broken);
                 fails_since = None;
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use dqlite_client::{Connection, Error, Options, Outcome, params};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Database and table of every writer.
@@ -118,15 +118,23 @@ pub async fn create_table(address: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a row of its own and reads it back, as others may do at the same time; tries until it works.
-pub async fn round_trip(address: &str) {
-    while try_round_trip(address).await.is_err() {
+/// Writes a row of its own and reads it back, as others may do at the same time; tries until it works. What went
+/// wrong, and when, if it does not within `limit`.
+pub async fn round_trip(address: &str, limit: Duration) -> Result<(), String> {
+    let (asked, mut wrong) = (Instant::now(), Vec::new());
+    while let Some(left) = limit.checked_sub(asked.elapsed()) {
+        match timeout(left, try_round_trip(address)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(e)) => wrong.push((asked.elapsed(), e.to_string())),
+            Err(_) => wrong.push((asked.elapsed(), "no answer".to_owned())),
+        }
         tokio::time::sleep(RETRY).await;
     }
+    Err(format!("{wrong:?}"))
 }
 
 /// As [`round_trip`], once.
-pub async fn try_round_trip(address: &str) -> Result<(), Error> {
+async fn try_round_trip(address: &str) -> Result<(), Error> {
     let connection = connect(address).await?;
     let table = "CREATE TABLE IF NOT EXISTS probe (n INTEGER PRIMARY KEY)";
     connection.exec_sql(table, &[]).await?;

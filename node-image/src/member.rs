@@ -26,9 +26,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One member in its pod. Shared by all tasks.
 pub struct Member {
-    pub settings: Settings,
-    pub peers: Arc<Peers>,
-    pub progress: Progress,
+    pub(crate) settings: Settings,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) progress: Progress,
     /// Told to end and start anew.
     pub restart: CancellationToken,
     status: watch::Sender<Status>,
@@ -50,6 +50,23 @@ impl Member {
         let volume = Volume::open(&settings.data)
             .with_context(|| format!("cannot take the volume {}", settings.data.display()))?;
         let content = volume.content(&settings)?;
+        let member = Self::new(settings, volume, content);
+        tracing::info!(phase = ?member.status.borrow().phase, "volume taken");
+        let mut own = member.own.lock().await;
+        if !matches!(
+            own.content,
+            Content::Member(Identity {
+                phase: Phase::Founding,
+                ..
+            })
+        ) {
+            member.run_engine(&mut own).await?;
+        }
+        drop(own);
+        Ok(member)
+    }
+
+    fn new(settings: Settings, volume: Volume, content: Content) -> Arc<Self> {
         let (engine, engine_seen) = watch::channel(None);
         let status = watch::Sender::new(Status {
             revision: 1,
@@ -64,7 +81,7 @@ impl Member {
             used_bytes: 0,
             raft: node_api::Raft::default(),
         });
-        let member = Arc::new(Self {
+        Arc::new(Self {
             peers: Peers::new(settings.cluster.clone(), settings.id, engine_seen),
             progress: Progress::default(),
             restart: CancellationToken::new(),
@@ -76,19 +93,20 @@ impl Member {
                 engine: None,
             }),
             settings,
-        });
-        tracing::info!(phase = ?member.status.borrow().phase, "volume taken");
-        let mut own = member.own.lock().await;
-        if !matches!(
-            own.content,
-            Content::Member(Identity {
-                phase: Phase::Founding,
-                ..
-            })
-        ) {
-            member.run_engine(&mut own).await?;
-        }
-        drop(own);
+        })
+    }
+
+    /// An open member whose engine somebody else plays, listening on `socket` (`@name`): for tests of what stands
+    /// before an engine.
+    ///
+    /// # Errors
+    /// The volume cannot be taken.
+    #[cfg(feature = "played-engine")]
+    pub fn with_played_engine(settings: Settings, socket: &str) -> std::io::Result<Arc<Self>> {
+        let volume = Volume::open(&settings.data)?;
+        let content = Content::Member(Identity::expected(&settings, Phase::Open));
+        let member = Self::new(settings, volume, content);
+        member.engine.send_replace(Some(socket.to_owned()));
         Ok(member)
     }
 

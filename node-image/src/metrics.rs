@@ -36,6 +36,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// All at zero.
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("dqlite_node");
         let (refused, connections) = (Family::default(), Gauge::default());
@@ -89,12 +90,12 @@ impl Metrics {
         })
     }
 
-    pub fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
     }
 
     /// The text of `/metrics`.
-    pub fn text(&self, member: &Member, limits: &Limits) -> String {
+    pub(crate) fn text(&self, member: &Member, limits: &Limits) -> String {
         let status = member.status();
         let view = status.engine.unwrap_or_default();
         self.connections.set(limits.count() as i64);

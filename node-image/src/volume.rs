@@ -23,11 +23,17 @@ const IDENTITY: &str = "identity.json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
+    /// Id of the cluster.
     pub cluster: String,
+    /// Name of the member.
     pub member: String,
+    /// Its Raft id.
     pub id: u64,
+    /// `host:port` under which the members know it.
     pub address: String,
+    /// Uid of the PVC that it was made on.
     pub pvc_uid: String,
+    /// How far it is.
     pub phase: Phase,
 }
 
@@ -35,15 +41,19 @@ pub struct Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
+    /// First of a new cluster; lets no client in yet.
     Founding,
+    /// A member that founded, and lets clients in.
     Open,
+    /// Waits to be added.
     Joining,
+    /// A member that joined, and was added.
     Seeded,
 }
 
 impl Identity {
     /// The identity that the pod's environment calls for.
-    pub fn expected(settings: &Settings, phase: Phase) -> Self {
+    pub(crate) fn expected(settings: &Settings, phase: Phase) -> Self {
         Self {
             cluster: settings.cluster.clone(),
             member: settings.member.clone(),
@@ -52,6 +62,21 @@ impl Identity {
             pvc_uid: settings.pvc_uid.clone(),
             phase,
         }
+    }
+
+    /// Reads the identity file of a disk, for the pod that these settings are of.
+    ///
+    /// # Errors
+    /// Why no member may run on that disk: the file is damaged, or of another member.
+    pub fn read(file: &[u8], settings: &Settings) -> Result<Self, String> {
+        let found: Self =
+            serde_json::from_slice(file).map_err(|e| format!("{IDENTITY} is damaged: {e}"))?;
+        let expected = Self::expected(settings, found.phase);
+        if found == expected {
+            return Ok(found);
+        }
+        let (found, expected) = (label(&found), label(&expected));
+        Err(format!("the disk is of {found}, the pod of {expected}"))
     }
 }
 
@@ -117,11 +142,8 @@ impl Volume {
         if !dir.try_exists()? {
             return Ok(Content::Empty);
         }
-        let found: Identity = match fs::read(self.identity_file()) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(identity) => identity,
-                Err(e) => return Ok(Content::Unfit(format!("{IDENTITY} is damaged: {e}"))),
-            },
+        let file = match fs::read(self.identity_file()) {
+            Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Ok(Content::Unfit(format!(
                     "a data directory without {IDENTITY}"
@@ -129,13 +151,10 @@ impl Volume {
             }
             Err(e) => return Err(e),
         };
-        let expected = Identity::expected(settings, found.phase);
-        if found != expected {
-            let (found, expected) = (label(&found), label(&expected));
-            return Ok(Content::Unfit(format!(
-                "the disk is of {found}, the pod of {expected}"
-            )));
-        }
+        let found = match Identity::read(&file, settings) {
+            Ok(found) => found,
+            Err(unfit) => return Ok(Content::Unfit(unfit)),
+        };
         // Before it is seeded a member has no term yet, and so no metadata.
         if found.phase != Phase::Joining && !has_metadata(&dir)? {
             return Ok(Content::Unfit(

@@ -54,9 +54,10 @@ pub enum Port {
 
 /// Shared by all connections of a node.
 pub struct Front {
-    pub member: Arc<Member>,
-    pub metrics: Arc<Metrics>,
-    pub limits: Arc<Limits>,
+    /// The member that it stands before.
+    pub(crate) member: Arc<Member>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Arc<Limits>,
     /// Ends every connection: the node stops.
     pub stop: CancellationToken,
     /// No more clients: the node is about to stop.
@@ -74,6 +75,7 @@ pub struct Peer {
 }
 
 impl Front {
+    /// Of a member; takes no connection before [`Front::listen`].
     pub fn new(member: Arc<Member>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (limits, changes) = (Limits::new(), Mutex::default());
         let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
