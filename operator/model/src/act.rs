@@ -53,10 +53,12 @@ impl World {
                 });
             }
             Step::CreateDisk(n) => self.create_disk(n),
-            Step::ApplySet(n) => {
-                if self.slots.get(&n).is_none_or(|s| s.set.is_none()) {
-                    let uid = self.uid();
-                    self.slots.entry(n).or_default().set = Some(uid);
+            Step::ApplySet(n) => self.apply_set(n, meant.template),
+            Step::DeletePod(n, uid) => {
+                let slot = self.slots.get_mut(&n);
+                if let Some(slot) = slot.filter(|s| format!("pod-{n}-{}", s.runs) == uid) {
+                    slot.runs = slot.template;
+                    self.restart(n);
                 }
             }
             Step::DeleteSet(n, uid) => {
@@ -65,7 +67,7 @@ impl World {
                 if let Some(slot) =
                     slot.filter(|s| s.set.map(|s| format!("set-{s}")).as_ref() == Some(&uid))
                 {
-                    slot.set = None;
+                    (slot.set, slot.unwanted) = (None, false);
                     slot.starts += 1;
                 }
             }
@@ -103,8 +105,8 @@ impl World {
                     self.elect(to);
                 }
             }
-            // Nothing here has another template, sleeps, grows or hangs.
-            Step::CreateRecord | Step::DeletePod(..) | Step::GrowDisk(..) | Step::Restart(_) => {}
+            // Nothing here grows or hangs.
+            Step::CreateRecord | Step::GrowDisk(..) | Step::Restart(_) => {}
             Step::Wait(_) | Step::Stalled(_) | Step::Done => {}
         }
     }
@@ -124,6 +126,19 @@ impl World {
                 change(entry);
             }
         });
+    }
+
+    /// A pod that is there stays as it was made.
+    fn apply_set(&mut self, n: Number, template: u8) {
+        let made = match self.slots.get(&n).and_then(|s| s.set) {
+            Some(_) => None,
+            None => Some(self.uid()),
+        };
+        let slot = self.slots.entry(n).or_default();
+        slot.template = template;
+        if made.is_some() {
+            (slot.set, slot.runs) = (made, template);
+        }
     }
 
     fn create_disk(&mut self, n: Number) {

@@ -9,7 +9,7 @@ use crate::{
     mutant::Mutant,
     raft::{What, voters},
     rules,
-    world::{Disk, Pass, World, id_of},
+    world::{Disk, Pass, Slot, World, id_of},
 };
 
 /// How often each thing may happen.
@@ -25,6 +25,14 @@ pub struct Faults {
     pub rows: u8,
     /// The user wants another number of members.
     pub resizes: u8,
+    /// The user wants another template.
+    pub updates: u8,
+    /// A Kubernetes node is about to be drained.
+    pub cordons: u8,
+    /// A person asks for another member in one's place.
+    pub moves: u8,
+    /// The object is deleted, and applied again; its disks and its record are kept.
+    pub deletions: u8,
 }
 
 /// What may happen to whom.
@@ -42,6 +50,8 @@ pub struct Model {
     pub begins_ready: bool,
     /// Disks of members that left are kept.
     pub retains: bool,
+    /// Every second template is one from which no process starts.
+    pub odd_templates_fail: bool,
     /// Of so many worlds one is followed until all is quiet: that takes as long as looking at many.
     pub settled: u64,
     /// What is wrong on purpose.
@@ -71,6 +81,10 @@ pub enum Action {
     LoseDisk(Number),
     EmptyDisk(Number),
     ReplaceDisk(Number),
+    Cordon(Number),
+    Unwant(Number),
+    DeleteObject,
+    Update,
     Resize(u32),
 }
 
@@ -95,6 +109,7 @@ impl stateright::Model for Model {
             spec: self.spec(self.sizes[0]),
             operators: vec![Pass::Begins; self.operators],
             faults: self.faults,
+            odd_fail: self.odd_templates_fail,
             ..World::default()
         };
         assert!(!self.begins_ready || world.settles(None), "{world:?}");
@@ -136,10 +151,24 @@ impl stateright::Model for Model {
             if faults.ends > 0 && slot.runs() {
                 actions.push(Action::End(*n));
             }
+            if faults.cordons > 0 && slot.runs() && !slot.cordoned {
+                actions.push(Action::Cordon(*n));
+            }
             if faults.losses > 0 && slot.disk.is_some() {
                 let losses = [Action::LoseDisk, Action::EmptyDisk, Action::ReplaceDisk];
                 actions.extend(losses.map(|lose| lose(*n)));
             }
+        }
+        if faults.moves > 0 {
+            let kept = world.record.iter().flat_map(|r| r.kept());
+            let made = kept.filter(|(n, _)| world.slots.get(n).is_some_and(|s| s.set.is_some()));
+            actions.extend(made.map(|(n, _)| Action::Unwant(n)));
+        }
+        if faults.updates > 0 {
+            actions.push(Action::Update);
+        }
+        if faults.deletions > 0 && world.slots.values().any(|s| s.set.is_some()) {
+            actions.push(Action::DeleteObject);
         }
         if faults.rows > 0 && world.open && world.leader.is_some() {
             actions.push(Action::Write);
@@ -197,21 +226,45 @@ impl stateright::Model for Model {
             Action::LoseDisk(n) | Action::EmptyDisk(n) | Action::ReplaceDisk(n) => {
                 next.faults.losses -= 1;
                 next.restart(n);
-                let uid = match action {
-                    Action::EmptyDisk(_) => world.disk(id_of(n))?.uid,
-                    _ => next.uid(),
+                let disk = match action {
+                    // The PVC is the same.
+                    Action::EmptyDisk(_) => Some(Disk {
+                        phase: NodePhase::Empty,
+                        log: Arc::default(),
+                        ..world.disk(id_of(n))?.clone()
+                    }),
+                    Action::ReplaceDisk(_) => Some(Disk {
+                        by_hand: true,
+                        ..Disk::empty(next.uid())
+                    }),
+                    _ => None,
                 };
-                let by_hand = action == Action::ReplaceDisk(n);
-                let empty = Disk {
-                    by_hand,
-                    ..Disk::empty(uid)
-                };
-                next.slots.get_mut(&n)?.disk = (action != Action::LoseDisk(n)).then_some(empty);
+                next.slots.get_mut(&n)?.disk = disk;
                 next.tidy();
                 // That a majority of the voters' disks is lost is nobody's fault.
                 if world.open && next.lost_a_majority_of(&world.configs()) {
                     return None;
                 }
+            }
+            Action::Cordon(n) => {
+                next.faults.cordons -= 1;
+                next.slots.get_mut(&n)?.cordoned = true;
+            }
+            Action::Unwant(n) => {
+                next.faults.moves -= 1;
+                next.slots.get_mut(&n)?.unwanted = true;
+            }
+            Action::DeleteObject => {
+                next.faults.deletions -= 1;
+                for n in world.slots.keys() {
+                    let slot = next.slots.get_mut(n)?;
+                    (slot.set, slot.unwanted) = (None, false);
+                    next.restart(*n);
+                }
+            }
+            Action::Update => {
+                next.faults.updates -= 1;
+                next.template += 1;
             }
             Action::Resize(members) => {
                 next.faults.resizes -= 1;
@@ -237,6 +290,30 @@ impl stateright::Model for Model {
                         || world.clone().settles(model.mutant)
                 },
             ),
+            Property::always(
+                "an update that fails stops at its first member",
+                |model: &Model, world: &World| {
+                    let others =
+                        model.faults.losses + model.faults.resizes + model.faults.moves > 0;
+                    let fails = |s: &&Slot| s.runs() && !world.starts(s);
+                    others || !world.open || world.slots.values().filter(fails).count() <= 1
+                },
+            ),
+            Property::sometimes(
+                "all is done after an update",
+                |model: &Model, world: &World| {
+                    world.faults.updates < model.faults.updates && world.is_as_wanted()
+                },
+            ),
+            Property::sometimes(
+                "all is done after a move",
+                |model: &Model, world: &World| {
+                    world.faults.moves < model.faults.moves && world.is_as_wanted()
+                },
+            ),
+            Property::sometimes("an update fails", |_, world: &World| {
+                world.slots.values().any(|s| s.runs() && !world.starts(s))
+            }),
             Property::sometimes("clients are let in", |_, world: &World| world.open),
             Property::sometimes("a member's disk is kept and marked", |_, world: &World| {
                 let mut disks = world.slots.values().filter_map(|s| s.disk.as_ref());
@@ -259,11 +336,12 @@ impl stateright::Model for Model {
 }
 
 impl World {
-    fn restart(&mut self, n: Number) {
-        self.slots
-            .get_mut(&n)
-            .into_iter()
-            .for_each(|s| s.starts += 1);
+    /// What runs ends, and what comes next starts on a node that takes it.
+    pub(crate) fn restart(&mut self, n: Number) {
+        if let Some(slot) = self.slots.get_mut(&n) {
+            slot.starts += 1;
+            slot.cordoned = false;
+        }
         if self.leader == Some(id_of(n)) {
             self.leader = None;
         }
@@ -298,6 +376,8 @@ impl World {
     /// Whether the goal is reached, or what only a person can lift, once nothing breaks any more.
     fn settles(&mut self, mutant: Option<Mutant>) -> bool {
         self.slots.values_mut().for_each(|s| s.silent = false);
+        // Whoever wanted a template from which nothing starts wants another by then.
+        self.template += u8::from(self.odd_fail && self.template % 2 == 1);
         self.operators
             .iter_mut()
             .for_each(|pass| *pass = Pass::Begins);

@@ -2,7 +2,8 @@
 //! does not guard. A model that finds none of these would show nothing by finding nothing.
 
 use operator_plan::{
-    Entry, Facts, Node, NodePhase, NodeStatus, Object, RaftId, Record, Role, Seen, Step, decide,
+    Entry, Facts, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Reason, Record, Role,
+    Seen, Step, Template, decide,
 };
 
 /// One thing that is wrong.
@@ -23,11 +24,15 @@ pub enum Mutant {
     TwoChangesAtOnce,
     ChangesBeforeTheTermHasBegun,
     NobodyConfirms,
+    RemovesBeforeItPromotes,
+    TakesEveryLogForWhole,
+    DeletesTheLeadersPod,
+    UpdatesWhileOneIsDown,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::DeletesDisksBeforeTheRemoval,
         Self::TakesWhatItSeesForCommitted,
         Self::ActsOnSilence,
@@ -42,6 +47,10 @@ impl Mutant {
         Self::TwoChangesAtOnce,
         Self::ChangesBeforeTheTermHasBegun,
         Self::NobodyConfirms,
+        Self::RemovesBeforeItPromotes,
+        Self::TakesEveryLogForWhole,
+        Self::DeletesTheLeadersPod,
+        Self::UpdatesWhileOneIsDown,
     ];
 
     /// What is decided on facts that are wrong in this way.
@@ -99,9 +108,55 @@ impl Mutant {
                     (step, _) => step,
                 };
             }
+            Self::RemovesBeforeItPromotes => {
+                let leaves = facts.record.iter().flat_map(|r| &r.members);
+                let mut leaves = leaves.filter(|(_, e)| e.retired && !e.removed);
+                return match (decide(&facts), leaves.next(), leader) {
+                    (Step::Assign(_, Role::Voter), Some((n, _)), Some((l, _))) if *n != l => {
+                        Step::Remove(*n)
+                    }
+                    (step, ..) => step,
+                };
+            }
+            Self::TakesEveryLogForWhole => each_node(&mut facts, |node| {
+                node.followers
+                    .values_mut()
+                    .for_each(|last| *last = u64::MAX / 2);
+            }),
+            Self::DeletesTheLeadersPod => {
+                return match (decide(&facts), leader) {
+                    (Step::Transfer(_), Some((n, _))) if is_outdated(&facts, n) => {
+                        delete_pod(&facts, n)
+                    }
+                    (step, _) => step,
+                };
+            }
+            Self::UpdatesWhileOneIsDown => {
+                let mut outdated = facts.seen.keys().filter(|n| is_outdated(&facts, **n));
+                let next = outdated.find(|n| leader.as_ref().is_some_and(|(l, _)| l != *n));
+                return match (decide(&facts), next) {
+                    (Step::Wait(Reason::VoterDown(_) | Reason::UpdateHeld(_)), Some(n)) => {
+                        delete_pod(&facts, *n)
+                    }
+                    (step, _) => step,
+                };
+            }
             Self::TwoChangesAtOnce | Self::ChangesBeforeTheTermHasBegun | Self::NobodyConfirms => {}
         }
         decide(&facts)
+    }
+}
+
+/// Its StatefulSet has the new template, its pod the old one.
+fn is_outdated(facts: &Facts, n: Number) -> bool {
+    let seen = facts.member(n);
+    seen.template == Template::Current && seen.runs == Template::Outdated
+}
+
+fn delete_pod(facts: &Facts, n: Number) -> Step {
+    match facts.member(n).pod {
+        Pod::Started(uid) => Step::DeletePod(n, uid),
+        _ => decide(facts),
     }
 }
 

@@ -98,6 +98,12 @@ impl Log {
         self.entries.get(n - 1).map(|e| e.term) == Some(other.entries[n - 1].term)
     }
 
+    /// How many entries it has in common with `other`.
+    pub fn agrees_with(&self, other: &Self) -> usize {
+        let pairs = self.entries.iter().zip(&other.entries);
+        pairs.take_while(|(a, b)| a.term == b.term).count()
+    }
+
     pub fn append(&mut self, what: What) {
         let term = self.term;
         self.entries.push(Entry { term, what });

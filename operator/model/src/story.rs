@@ -46,6 +46,10 @@ fn line(action: &Action, after: &World) -> String {
         Action::LoseDisk(n) => format!("the disk of member {n} is lost"),
         Action::EmptyDisk(n) => format!("the disk of member {n} is emptied"),
         Action::ReplaceDisk(n) => format!("another disk lies under the name of member {n}'s"),
+        Action::Cordon(n) => format!("the node of member {n} takes no new pods"),
+        Action::Unwant(n) => format!("a person asks for another in the place of member {n}"),
+        Action::DeleteObject => "the object is deleted, and applied again".into(),
+        Action::Update => "the user wants another template".into(),
         Action::Resize(members) => format!("the user wants {members} members"),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use operator_plan::{
     Facts, Node, NodePhase, NodeStatus, Number, Object, Pod, RaftId, Record, Role, Seen, Server,
-    Spec, Step, decide,
+    Spec, Step, Template, decide,
 };
 
 use crate::{
@@ -55,11 +55,19 @@ impl Disk {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Slot {
     pub set: Option<u8>,
+    /// Version of the StatefulSet's template.
+    pub template: u8,
+    /// That of the template that its pod was made from.
+    pub runs: u8,
     pub disk: Option<Disk>,
     /// Starts of the process; it runs while there are a set and a disk.
     pub starts: u8,
     /// It runs and does not answer.
     pub silent: bool,
+    /// Its node takes no new pods; another will take the next.
+    pub cordoned: bool,
+    /// A person asks for another member in its place.
+    pub unwanted: bool,
 }
 
 impl Slot {
@@ -73,6 +81,8 @@ impl Slot {
 pub struct Intention {
     pub step: Step,
     pub record: Option<Arc<Record>>,
+    /// Version of the template that the spec wanted.
+    pub template: u8,
     pub leader: Option<RaftId>,
     /// The start of the process that is told to do it.
     pub start: Option<u8>,
@@ -93,6 +103,10 @@ pub enum Pass {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct World {
     pub(crate) spec: Spec,
+    /// Version of the template that the spec wants.
+    pub(crate) template: u8,
+    /// From odd versions no process ever starts.
+    pub(crate) odd_fail: bool,
     pub(crate) record: Option<Arc<Record>>,
     pub(crate) slots: BTreeMap<Number, Slot>,
     pub(crate) leader: Option<RaftId>,
@@ -153,7 +167,12 @@ impl World {
 
     pub(crate) fn is_up(&self, id: RaftId) -> bool {
         let slot = self.slots.get(&number_of(id));
-        slot.is_some_and(|s| s.runs() && !s.silent)
+        slot.is_some_and(|s| self.starts(s) && !s.silent)
+    }
+
+    /// Its process runs, unless it ends at once.
+    pub(crate) fn starts(&self, slot: &Slot) -> bool {
+        slot.runs() && !(self.odd_fail && slot.runs % 2 == 1)
     }
 
     pub(crate) fn uid(&mut self) -> u8 {
@@ -212,8 +231,11 @@ impl World {
     /// The cluster knows this member, or may know it again.
     pub(crate) fn is_listed(&self, n: Number) -> bool {
         let lists = |c: &Config| c.contains_key(&id_of(n));
-        let leader = self.leader.and_then(|id| self.log(id));
-        let committed = leader.map(|log| log.config_at(log.commit));
+        // A new leader does not know yet how much is committed.
+        let ids = self.ids();
+        let logs = ids.iter().filter_map(|id| self.log(*id));
+        let committed = logs.max_by_key(|log| log.commit);
+        let committed = committed.map(|log| log.config_at(log.commit));
         committed.iter().any(lists) || self.electable_configs().iter().any(lists)
     }
 
@@ -326,20 +348,18 @@ impl World {
                 marked: disk.marked,
                 ..Disk::empty(disk.uid)
             });
-            let set = slot.set;
-            let starts = 0;
-            (
-                *n,
-                Slot {
-                    set,
-                    disk,
-                    starts,
-                    silent: false,
-                },
-            )
+            let slot = Slot {
+                disk,
+                starts: 0,
+                silent: false,
+                ..slot.clone()
+            };
+            (*n, slot)
         });
         World {
             spec: self.spec.clone(),
+            template: self.template,
+            odd_fail: self.odd_fail,
             record: self.record.clone(),
             slots: slots.collect(),
             ..World::default()
@@ -374,17 +394,30 @@ impl World {
         let disk = slot.disk.as_ref();
         let node = self.slots.get(&n).filter(|_| self.is_up(id_of(n)));
         let node = node.and_then(|now| Some(self.says(n, now, now.disk.as_ref()?)));
+        let compared = |version| match version == objects.template {
+            true => Template::Current,
+            false => Template::Outdated,
+        };
+        let pod = || format!("pod-{n}-{}", slot.runs);
         Seen {
             set,
             disk: disk.map_or(Object::Absent, |d| {
                 Object::Present(format!("disk-{}", d.uid))
             }),
             disk_marked: disk.is_some_and(|d| d.marked),
-            pod: match (slot.set, slot.runs()) {
-                (None, _) => Pod::Absent,
-                (Some(_), true) => Pod::Started(format!("pod-{n}")),
-                (Some(_), false) => Pod::Unstarted,
+            template: compared(slot.template),
+            runs: compared(match slot.runs() {
+                true => slot.runs,
+                false => slot.template,
+            }),
+            pod: match slot.set {
+                None => Pod::Absent,
+                Some(_) if objects.starts(&slot) => Pod::Started(pod()),
+                Some(_) if slot.runs() && slot.runs != slot.template => Pod::Stuck(pod()),
+                Some(_) => Pod::Unstarted,
             },
+            cordoned: slot.cordoned,
+            unwanted: slot.unwanted && slot.set.is_some(),
             // Whoever has no pod is not asked.
             node: node
                 .filter(|_| slot.runs())
@@ -402,7 +435,10 @@ impl World {
             id: *id,
             role: *role,
         });
-        let last = |id: &RaftId| Some((*id, self.log(*id)?.entries.len() as u64 * STRIDE));
+        let last = |id: &RaftId| {
+            let same = self.log(*id)?.agrees_with(&disk.log);
+            Some((*id, same as u64 * STRIDE))
+        };
         NodeStatus {
             instance: format!("{n}-{}", slot.starts),
             phase: disk.phase.clone(),
@@ -432,6 +468,7 @@ impl World {
             leader,
             start: told.and_then(|n| Some(self.slots.get(&n)?.starts)),
             record: objects.record.clone(),
+            template: objects.template,
             step,
         }
     }

@@ -26,6 +26,7 @@ pub(crate) fn step(facts: &Facts, record: &Record) -> Option<Step> {
     let votes = Votes::of(facts, record)?;
     votes
         .strangers()
+        .or_else(|| votes.replacements())
         .or_else(|| votes.lost_voter())
         .or_else(|| votes.voter_down())
         .or_else(|| votes.promote())
@@ -59,6 +60,13 @@ impl Votes<'_> {
         } else {
             Some(Step::Stalled(Reason::UnknownMember(stranger)))
         }
+    }
+
+    /// While too few could vote, spares get the log: also one that has it, and lost its role with a leader that could
+    /// not commit it.
+    fn replacements(&self) -> Option<Step> {
+        let few = self.wanted().len() < self.facts.spec.voters as usize;
+        few.then(|| self.other_roles()).flatten()
     }
 
     /// A voter whose disk is lost goes first, once those who replace it have caught up.

@@ -81,6 +81,20 @@ fn a_lost_voter_goes_only_when_its_replacement_has_caught_up() {
 }
 
 #[test]
+fn a_replacement_that_lost_its_role_with_a_leader_gets_it_again() {
+    let mut world = ready(3);
+    world.lose_disk(2);
+    while world.log.last() != Some(&Step::Assign(4, Role::Standby)) {
+        assert!(world.step());
+    }
+    // It has the log; the next leader has never heard of its role.
+    let id = world.id(4);
+    let listed = world.config.iter_mut().find(|s| s.id == id);
+    listed.unwrap().role = Role::Spare;
+    assert_eq!(world.run(), Step::Done);
+}
+
+#[test]
 fn a_lost_voter_stays_while_its_replacement_does_not_answer() {
     let mut world = ready(3);
     world.newcomers_are_silent = true;
