@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub const WITHIN: Duration = Duration::from_secs(1);
 /// What fails may be called Ready until the operator has heard of it, and so may what a test's own long statement
 /// holds up.
-const HEARS: Duration = Duration::from_secs(10);
+pub const HEARS: Duration = Duration::from_secs(10);
 
 /// A watch over one cluster, until it is dropped.
 pub struct Truth {

@@ -168,8 +168,9 @@ async fn reconcile(cluster: &DqliteCluster, ctx: &Context) -> anyhow::Result<Aga
     acted.map(|()| again)
 }
 
-/// Each Kubernetes node takes changes of Services together for a second, and times of pods are whole seconds.
-const SERVICES_FOLLOW: Duration = Duration::from_secs(2);
+/// Each Kubernetes node takes changes of Services together for a second, and needs a moment for them; and times of
+/// pods are whole seconds, the next lower.
+const SERVICES_FOLLOW: Duration = Duration::from_secs(3);
 
 /// Services lead to one of the members on every Kubernetes node by now, not on the operator's alone. Which one
 /// does not matter: it leads on to the leader.
@@ -301,7 +302,7 @@ mod tests {
     #[test]
     fn services_lead_everywhere_once_one_pod_has_been_ready_for_a_while() {
         assert!(!served_everywhere(&ready_for(&[])));
-        assert!(!served_everywhere(&ready_for(&[0, 1])));
-        assert!(served_everywhere(&ready_for(&[0, 3])));
+        assert!(!served_everywhere(&ready_for(&[0, 2])));
+        assert!(served_everywhere(&ready_for(&[0, 4])));
     }
 }
