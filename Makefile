@@ -19,7 +19,7 @@ unit: ## Run unit, snapshot and node tests
 	@e2e/setup/toolchain.sh build
 	@node-image/tests/clients/setup.sh
 	@dqlite/sys/libdqlite/build.sh --released
-	cargo test -q --workspace --exclude dqlite-e2e
+	cargo test -q --workspace --exclude dqlite-e2e --features dqlite/node
 
 model: ## Look at more worlds of the decisions' model than the tests do (8 GB of memory, 15 min)
 	MODEL_WORLDS=20000000 MODEL_SETTLED=16 MODEL_THREADS=2 cargo test -q -p operator-model -- --nocapture --test-threads=1
@@ -50,7 +50,7 @@ bench: ## Measure nodes and operator against peers in the same run (35 min)
 lint: ## Check format and clippy
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path dqlite/fuzz/Cargo.toml
-	cargo clippy -q --workspace --all-targets -- -D warnings
+	cargo clippy -q --workspace --all-targets --features dqlite/node -- -D warnings
 
 fmt: ## Format
 	cargo fmt --all

@@ -1,18 +1,27 @@
 //! Several addresses: finds the leader among them.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Connection, Error, Options, Server, Session};
+use dqlite_wire::{File, Member, Role};
 
-/// Knows some addresses of a cluster and finds its leader.
-#[derive(Debug)]
+use crate::{Connection, Database, Error, Options, Server, Session, store::Store};
+
+/// Knows some addresses of a cluster and finds its leader. Clones remember the same one.
+#[derive(Clone, Debug)]
 pub struct Client {
-    addresses: Vec<String>,
+    store: Store,
     options: Options,
     deadline: Duration,
-    last_leader: Mutex<Option<String>>,
+    last_leader: Arc<Mutex<Option<String>>>,
+    closed: CancellationToken,
 }
 
 impl Client {
@@ -26,15 +35,59 @@ impl Client {
         addresses: impl IntoIterator<Item = A>,
         options: Options,
     ) -> Self {
+        Self::of(
+            Store::List(addresses.into_iter().map(Into::into).collect()),
+            options,
+        )
+    }
+
+    /// A client whose addresses are in a node store as go-dqlite writes it, in YAML; it is read now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none.
+    pub fn from_store(file: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self::of(Store::read(file.as_ref())?, Options::default()))
+    }
+
+    /// A client that asks this function for addresses whenever it looks for the leader.
+    pub fn with_resolver<F, R>(resolve: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = io::Result<Vec<String>>> + Send + 'static,
+    {
+        Self::of(Store::resolver(resolve), Options::default())
+    }
+
+    fn of(store: Store, options: Options) -> Self {
         Self {
-            addresses: addresses.into_iter().map(Into::into).collect(),
+            store,
             options,
             deadline: Duration::from_secs(5),
-            last_leader: Mutex::new(None),
+            last_leader: Arc::default(),
+            closed: CancellationToken::new(),
         }
     }
 
-    /// Opens a database at the leader.
+    /// Closes the client and its clones: later calls, also those on its databases, are answered with
+    /// [`Error::ClientClosed`]. What is under way goes on. Twice is fine.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    pub(crate) fn ensure_open(&self) -> Result<(), Error> {
+        match self.closed.is_cancelled() {
+            true => Err(Error::ClientClosed),
+            false => Ok(()),
+        }
+    }
+
+    /// A database of the cluster, on connections that are kept and follow the leader. Nothing is sent yet.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Database {
+        Database::new(self.clone(), name.to_owned())
+    }
+
+    /// Opens a database at the leader, on a connection of its own.
     ///
     /// # Errors
     /// [`Error::NoLeader`] within 5 s when no address leads to one, else what the leader said.
@@ -49,6 +102,7 @@ impl Client {
     /// # Errors
     /// [`Error::NoLeader`] with what each address said.
     pub async fn leader(&self) -> Result<(Server, Connection), Error> {
+        self.ensure_open()?;
         match timeout(self.deadline, self.find()).await {
             Ok(found) => found,
             Err(_) => Err(Error::NoLeader {
@@ -57,14 +111,78 @@ impl Client {
         }
     }
 
+    /// The members of the cluster, as the leader has them.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn cluster(&self) -> Result<Vec<Member>, Error> {
+        self.leader().await?.1.cluster().await
+    }
+
+    /// Adds a server, as spare: it gets no log until it is assigned another role.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`]; so for the other changes.
+    pub async fn add(&self, id: u64, address: &str) -> Result<(), Error> {
+        self.change(async |leader| leader.add(id, address).await)
+            .await
+    }
+
+    /// Changes a server's role; see [`Connection::assign`].
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn assign(&self, id: u64, role: Role) -> Result<(), Error> {
+        self.change(async |leader| leader.assign(id, role).await)
+            .await
+    }
+
+    /// Removes a server. The server itself is not told.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn remove(&self, id: u64) -> Result<(), Error> {
+        self.change(async |leader| leader.remove(id).await).await
+    }
+
+    /// Hands leadership to this voter.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn transfer(&self, id: u64) -> Result<(), Error> {
+        self.change(async |leader| leader.transfer(id).await).await
+    }
+
+    /// A database's files as the leader has them.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn dump(&self, name: &str) -> Result<Vec<File>, Error> {
+        self.leader().await?.1.dump(name).await
+    }
+
+    async fn change(
+        &self,
+        change: impl AsyncFn(&Connection) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let changed = async { change(&self.leader().await?.1).await };
+        changed.await.map_err(|e| match e {
+            e @ Error::NoLeader { .. } => e,
+            e => Error::Cluster(Box::new(e)),
+        })
+    }
+
     async fn find(&self) -> Result<(Server, Connection), Error> {
         if let Some(address) = self.remembered()
             && let Ok(found) = leads(address, self.options.clone()).await
         {
             return Ok(found);
         }
+        let addresses = self.store.addresses().await.map_err(|e| Error::NoLeader {
+            tried: vec![format!("no addresses: {e}")],
+        })?;
         let mut asked = JoinSet::new();
-        for address in self.addresses.clone() {
+        for address in addresses {
             asked.spawn(ask(address, self.options.clone()));
         }
         let mut tried = Vec::new();

@@ -130,11 +130,11 @@ impl Connection {
         self.start(request).await?.next(limit).await
     }
 
-    /// Puts a request in the queue for nobody to wait for.
-    pub(crate) fn send_and_forget(&self, request: Request) {
+    /// Puts a request in the queue for nobody to wait for. `false`: the queue is full, which means that the connection
+    /// is stuck.
+    pub(crate) fn send_and_forget(&self, request: Request) -> bool {
         let (reply, _) = mpsc::channel(1);
-        // A full queue means that the connection is stuck; it is dropped with its last handle.
-        let _ = self.jobs.try_send(Job { request, reply });
+        self.jobs.try_send(Job { request, reply }).is_ok()
     }
 }
 

@@ -36,6 +36,20 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// A node of this process did not start (feature `node` of the crate `dqlite`).
+    #[error("the node at {address} cannot start: {source}")]
+    NodeStart {
+        /// As it was given.
+        address: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A node of this process was asked for what it cannot do now.
+    #[error("{0}")]
+    Node(&'static str),
+    /// A change of the membership failed.
+    #[error("the membership did not change: {0}")]
+    Cluster(#[source] Box<Error>),
     /// None of the addresses led to a leader in time.
     #[error("no leader found: {}", .tried.join("; "))]
     NoLeader {
@@ -59,6 +73,9 @@ pub enum Error {
     /// The connection was closed before the request was sent.
     #[error("connection is closed")]
     Closed,
+    /// [`Client::close`](crate::Client::close) was called.
+    #[error("the client is closed")]
+    ClientClosed,
     /// No answer within this time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -81,6 +98,8 @@ impl Error {
             Self::Connect { .. } | Self::NoLeader { .. } | Self::Closed | Self::Input(_) => {
                 Outcome::NotDone
             }
+            Self::NodeStart { .. } | Self::Node(_) | Self::ClientClosed => Outcome::NotDone,
+            Self::Cluster(failed) => failed.outcome(),
             Self::Server {
                 code: code::LEADERSHIP_LOST,
                 ..
@@ -106,6 +125,7 @@ impl Error {
         match self {
             Self::Connect { .. } | Self::NoLeader { .. } | Self::Closed => true,
             Self::Server { code, .. } => *code == code::NOT_LEADER || code & 0xff == code::BUSY,
+            Self::Cluster(failed) => failed.is_retryable(),
             _ => false,
         }
     }
@@ -115,7 +135,7 @@ impl Error {
     pub fn server_code(&self) -> Option<u64> {
         match self {
             Self::Server { code, .. } => Some(*code),
-            Self::Script(failed) => failed.server_code(),
+            Self::Script(failed) | Self::Cluster(failed) => failed.server_code(),
             _ => None,
         }
     }

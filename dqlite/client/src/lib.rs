@@ -4,10 +4,9 @@
 //! # async fn example() -> Result<(), dqlite_client::Error> {
 //! use dqlite_client::{Client, params};
 //!
-//! let client = Client::new(["10.0.0.1:9001", "10.0.0.2:9001"]);
-//! let mut session = client.open("app").await?;
-//! session.exec("CREATE TABLE IF NOT EXISTS t (n INTEGER)", &[]).await?;
-//! let done = session.exec("INSERT INTO t VALUES (?)", &params![7]).await?;
+//! let app = Client::new(["10.0.0.1:9001", "10.0.0.2:9001"]).database("app");
+//! app.exec("CREATE TABLE IF NOT EXISTS t (n INTEGER)", &[]).await?;
+//! let done = app.exec("INSERT INTO t VALUES (?)", &params![7]).await?;
 //! assert_eq!(done.rows_affected, 1);
 //! # Ok(()) }
 //! ```
@@ -16,18 +15,23 @@
 //! connection.rs  one connection: an actor task owns the socket, callers send it requests
 //! requests.rs    every request of the protocol as a method of the connection
 //! client.rs      several addresses: finds the leader
+//! store.rs       where the addresses come from
 //! session.rs     a database at the leader: statements, rows, transactions
+//! database.rs    a database wherever the leader is: connections that are kept, and tries that are repeated
 //! error.rs       what went wrong, and whether the outcome is known
 //! ```
 
 mod client;
 mod connection;
+mod database;
 mod error;
 mod requests;
 mod session;
+mod store;
 
 pub use client::Client;
 pub use connection::{Connection, Options};
+pub use database::{Database, Pooled};
 pub use dqlite_wire::{File, Member, Role, Value, proxy};
 pub use error::{Error, Outcome, code};
 pub use requests::{Done, Prepared, RowStream, Server};

@@ -21,8 +21,8 @@ pub struct Server {
     pub address: String,
 }
 
-/// What a statement did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a statement did; zeros for one that inserts, updates and deletes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// Row id of the last row inserted on this connection.
     pub last_insert_id: u64,
@@ -236,7 +236,7 @@ fn done(answer: Response) -> Result<Done, Error> {
 }
 
 /// Whether a text may hold more than one statement: better once too often.
-fn has_several(sql: &str) -> bool {
+pub(crate) fn has_several(sql: &str) -> bool {
     let one = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     one.contains(';')
 }

@@ -1,8 +1,10 @@
 //! A database at the leader: statements, rows, transactions.
 
+use std::ops::DerefMut;
+
 use dqlite_wire::{Request, Value};
 
-use crate::{Connection, Done, Error, Outcome};
+use crate::{Connection, Done, Error, Outcome, code, requests::has_several};
 
 /// All rows of a result.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,13 +31,24 @@ impl Rows {
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
+    /// Nothing is known that would keep another from using it.
+    fit: bool,
 }
 
 impl Session {
     /// A session over a connection whose database is open.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            fit: true,
+        }
+    }
+
+    /// Whether the next user would find it as a new one: no statement is under way, no transaction left behind, and
+    /// the server still leads as far as it has said.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.fit
     }
 
     /// The connection underneath.
@@ -49,7 +62,14 @@ impl Session {
     /// # Errors
     /// See [`Error::outcome`] before a statement is repeated.
     pub async fn exec(&mut self, sql: &str, params: &[Value]) -> Result<Done, Error> {
-        self.connection.exec_sql(sql, params).await
+        // Until it is answered; and several statements may leave a transaction open.
+        self.fit = false;
+        let done = self.connection.exec_sql(sql, params).await;
+        self.fit = leaves_it_fit(&done) && !has_several(sql);
+        match changes_no_row(sql) {
+            true => done.map(|_| Done::default()),
+            false => done,
+        }
     }
 
     /// Runs one statement and gathers its rows.
@@ -57,23 +77,89 @@ impl Session {
     /// # Errors
     /// Any of [`Error`].
     pub async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Rows, Error> {
-        let mut stream = self.connection.query_sql(sql, params).await?;
-        let mut all = Rows::default();
-        while let Some(part) = stream.next().await? {
-            all.columns = part.columns;
-            all.rows.extend(part.rows);
-        }
-        Ok(all)
+        self.fit = false;
+        let all = async {
+            let mut stream = self.connection.query_sql(sql, params).await?;
+            let mut all = Rows::default();
+            while let Some(part) = stream.next().await? {
+                all.columns = part.columns;
+                all.rows.extend(part.rows);
+            }
+            Ok(all)
+        };
+        let all = all.await;
+        self.fit = leaves_it_fit(&all);
+        all
     }
 
     /// Begins a transaction, taking the write lock; it is rolled back when dropped.
     ///
     /// # Errors
     /// Any of [`Error`].
-    pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+    pub async fn begin(&mut self) -> Result<Transaction<&mut Self>, Error> {
+        Transaction::begin(self).await
+    }
+}
+
+/// The server still leads as far as this answer tells, and the connection lives.
+fn leaves_it_fit<T>(answer: &Result<T, Error>) -> bool {
+    match answer {
+        Ok(_) | Err(Error::Input(_)) => true,
+        Err(e @ Error::Server { .. }) => {
+            e.outcome() == Outcome::NotDone && e.server_code() != Some(code::NOT_LEADER)
+        }
+        Err(_) => false,
+    }
+}
+
+/// Statements that change no row, which the server answers with the numbers of one before.
+fn changes_no_row(sql: &str) -> bool {
+    const WORDS: [&str; 19] = [
+        "",
+        "ALTER",
+        "ANALYZE",
+        "ATTACH",
+        "BEGIN",
+        "COMMIT",
+        "CREATE",
+        "DETACH",
+        "DROP",
+        "END",
+        "EXPLAIN",
+        "PRAGMA",
+        "REINDEX",
+        "RELEASE",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "SELECT",
+        "VACUUM",
+        "VALUES",
+    ];
+    !has_several(sql) && WORDS.contains(&first_word(sql).as_str())
+}
+
+/// In capitals. Empty for an empty text, and for one that starts with a comment something else.
+pub(crate) fn first_word(sql: &str) -> String {
+    let start = sql.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+    let end = start.find(|c: char| !c.is_ascii_alphabetic());
+    match end {
+        Some(0) => start[..1].to_owned(),
+        end => start[..end.unwrap_or(start.len())].to_ascii_uppercase(),
+    }
+}
+
+/// A transaction of a session, its own or borrowed.
+#[derive(Debug)]
+pub struct Transaction<S: DerefMut<Target = Session>> {
+    session: S,
+    open: bool,
+}
+
+impl<S: DerefMut<Target = Session>> Transaction<S> {
+    pub(crate) async fn begin(session: S) -> Result<Self, Error> {
         // Before the request: dropped while it waits, what may have begun is rolled back too.
-        let mut begun = Transaction {
-            session: self,
+        let mut begun = Self {
+            session,
             open: true,
         };
         match begun.exec("BEGIN IMMEDIATE", &[]).await {
@@ -84,16 +170,7 @@ impl Session {
             }
         }
     }
-}
 
-/// A transaction of a session.
-#[derive(Debug)]
-pub struct Transaction<'a> {
-    session: &'a mut Session,
-    open: bool,
-}
-
-impl Transaction<'_> {
     /// As [`Session::exec`].
     ///
     /// # Errors
@@ -130,13 +207,12 @@ impl Transaction<'_> {
     }
 }
 
-impl Drop for Transaction<'_> {
+impl<S: DerefMut<Target = Session>> Drop for Transaction<S> {
     fn drop(&mut self) {
         if self.open {
             let (db, sql, params) = (0, "ROLLBACK".to_owned(), Vec::new());
-            self.session
-                .connection
-                .send_and_forget(Request::ExecSql { db, sql, params });
+            let rollback = Request::ExecSql { db, sql, params };
+            self.session.fit &= self.session.connection.send_and_forget(rollback);
         }
     }
 }

@@ -1,0 +1,216 @@
+//! A database of the cluster, wherever its leader is: connections are kept, shared, and follow the leader.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use dqlite_wire::Value;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout_at},
+};
+
+use crate::{Client, Done, Error, Rows, Session, Transaction, session::first_word};
+
+/// Connections that a database holds open at most.
+const CONNECTIONS: usize = 16;
+/// One that was not used for so long is asked whether it still works.
+const STALE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Between two tries, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// A database of a cluster. Clones share its connections, 16 at most.
+///
+/// What failed and was surely not done (there is no leader, another leads, busy) is tried again until a deadline. What
+/// has an unknown outcome never is: see [`Error::outcome`].
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Arc<Pool>,
+    deadline: Duration,
+}
+
+impl Database {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self {
+            pool: Arc::new(Pool {
+                client,
+                name,
+                idle: Mutex::default(),
+                places: Arc::new(Semaphore::new(CONNECTIONS)),
+            }),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Tries again for so long; 10 s unless set.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Runs the statements of `sql`; the result is the last one's.
+    ///
+    /// # Errors
+    /// Any of [`Error`]; [`Error::Input`] for BEGIN and its like, see [`Database::begin`].
+    pub async fn exec(&self, sql: &str, params: &[Value]) -> Result<Done, Error> {
+        no_transaction(sql)?;
+        let run = async |mut pooled: Pooled| pooled.exec(sql, params).await;
+        self.tried(run).await
+    }
+
+    /// Runs one statement and gathers its rows.
+    ///
+    /// # Errors
+    /// As [`Database::exec`].
+    pub async fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, Error> {
+        no_transaction(sql)?;
+        let run = async |mut pooled: Pooled| pooled.query(sql, params).await;
+        self.tried(run).await
+    }
+
+    /// Begins a transaction, taking the write lock; it is rolled back when dropped. It does not follow the leader: if
+    /// one of its statements fails for that, begin again.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn begin(&self) -> Result<Transaction<Pooled>, Error> {
+        self.tried(Transaction::begin).await
+    }
+
+    async fn tried<T>(&self, run: impl AsyncFn(Pooled) -> Result<T, Error>) -> Result<T, Error> {
+        let until = Instant::now() + self.deadline;
+        let mut pause = PAUSE.0;
+        loop {
+            let once = match timeout_at(until, self.pool.take()).await {
+                Ok(Ok(pooled)) => run(pooled).await,
+                Ok(Err(e)) => Err(e),
+                Err(_) => Err(Error::NoLeader {
+                    tried: vec![format!("no connection within {:?}", self.deadline)],
+                }),
+            };
+            match once {
+                Err(e) if e.is_retryable() && Instant::now() + pause < until => {}
+                other => return other,
+            }
+            // Those who lost the same leader should not all come back at once.
+            sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pool {
+    client: Client,
+    name: String,
+    idle: Mutex<Vec<(Session, Instant)>>,
+    places: Arc<Semaphore>,
+}
+
+impl Pool {
+    /// A connection that idles, or a new one.
+    async fn take(self: &Arc<Self>) -> Result<Pooled, Error> {
+        self.client.ensure_open()?;
+        let places = Arc::clone(&self.places);
+        let place = places.acquire_owned().await.map_err(|_| Error::Closed)?;
+        let session = match self.rested().await {
+            Some(session) => session,
+            None => self.client.open(&self.name).await?,
+        };
+        Ok(Pooled {
+            session,
+            pool: Arc::clone(self),
+            _place: place,
+        })
+    }
+
+    /// The one that was used last, if it still works.
+    async fn rested(&self) -> Option<Session> {
+        loop {
+            let (session, since) = self.idle().pop()?;
+            let connection = session.connection();
+            let works = since.elapsed() < STALE || connection.leader().await.is_ok();
+            if works && !connection.is_closed() {
+                return Some(session);
+            }
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Session, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection of a [`Database`]; given back when dropped, unless something is wrong with it.
+#[derive(Debug)]
+pub struct Pooled {
+    session: Session,
+    pool: Arc<Pool>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Deref for Pooled {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if self.session.is_fit() && self.pool.client.ensure_open().is_ok() {
+            let again = Session::new(self.session.connection().clone());
+            self.pool.idle().push((again, Instant::now()));
+        }
+    }
+}
+
+/// A transaction that one statement began would go on in another's.
+fn no_transaction(sql: &str) -> Result<(), Error> {
+    const WORDS: [&str; 6] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"];
+    if WORDS.contains(&first_word(sql).as_str()) {
+        return Err(Error::Input(
+            "a transaction keeps its connection: use Database::begin",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_begins_or_ends_a_transaction_is_refused() {
+        for sql in [
+            "begin",
+            " ;\nCOMMIT;",
+            "Rollback to x",
+            "END",
+            "SAVEPOINT s",
+            "release s",
+        ] {
+            assert!(matches!(no_transaction(sql), Err(Error::Input(_))), "{sql}");
+        }
+        for sql in [
+            "SELECT 1",
+            "INSERT INTO begins VALUES (1)",
+            "beginning",
+            "",
+            "CREATE TABLE t (n)",
+        ] {
+            assert!(no_transaction(sql).is_ok(), "{sql}");
+        }
+    }
+}
