@@ -29,6 +29,9 @@ pub struct Options {
     pub request_timeout: Duration,
     /// Largest answer taken, in bytes. Default 64 MiB.
     pub max_body: usize,
+    /// Keeps statements back that stop a server which does not guard itself, or that it refuses: see
+    /// [`Error::Guarded`]. Default on.
+    pub guard: bool,
     /// Sent first, to nodes that an operator manages. Ordinary clients have none.
     pub proxy: Option<ProxyHeader>,
 }
@@ -39,6 +42,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(10),
             max_body: DEFAULT_MAX_BODY,
+            guard: true,
             proxy: None,
         }
     }
@@ -57,6 +61,7 @@ pub struct Connection {
     /// Dropped with the last handle.
     _held: Arc<DropGuard>,
     pub(crate) timeout: Duration,
+    pub(crate) guards: bool,
 }
 
 impl std::fmt::Debug for Job {
@@ -106,6 +111,7 @@ impl Connection {
             jobs,
             _held: Arc::new(dropped.drop_guard()),
             timeout: options.request_timeout,
+            guards: options.guard,
         }
     }
 

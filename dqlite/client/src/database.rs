@@ -9,18 +9,16 @@ use std::{
 use dqlite_wire::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
-use crate::{Client, Done, Error, Rows, Session, Transaction, session::first_word};
+use crate::{Client, Done, Error, Rows, Session, Transaction, repeat::Tries, sql::first_word};
 
 /// Connections that a database holds open at most.
 const CONNECTIONS: usize = 16;
 /// One that was not used for so long is asked whether it still works.
 const STALE: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Between two tries, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
 /// A database of a cluster. Clones share its connections, 16 at most.
 ///
@@ -50,6 +48,10 @@ impl Database {
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// Runs the statements of `sql`; the result is the last one's.
@@ -82,10 +84,9 @@ impl Database {
     }
 
     async fn tried<T>(&self, run: impl AsyncFn(Pooled) -> Result<T, Error>) -> Result<T, Error> {
-        let until = Instant::now() + self.deadline;
-        let mut pause = PAUSE.0;
+        let mut tries = Tries::within(self.deadline);
         loop {
-            let once = match timeout_at(until, self.pool.take()).await {
+            let once = match timeout_at(tries.deadline(), self.pool.take()).await {
                 Ok(Ok(pooled)) => run(pooled).await,
                 Ok(Err(e)) => Err(e),
                 Err(_) => Err(Error::NoLeader {
@@ -93,12 +94,13 @@ impl Database {
                 }),
             };
             match once {
-                Err(e) if e.is_retryable() && Instant::now() + pause < until => {}
+                Err(e) if e.is_retryable() => {
+                    if !tries.next().await {
+                        return Err(e);
+                    }
+                }
                 other => return other,
             }
-            // Those who lost the same leader should not all come back at once.
-            sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
-            pause = (pause * 2).min(PAUSE.1);
         }
     }
 }

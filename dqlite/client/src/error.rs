@@ -85,6 +85,12 @@ pub enum Error {
     /// The server answered with another kind of message than the request calls for.
     #[error("unexpected answer to {0}")]
     Unexpected(&'static str),
+    /// The statement was kept back: it would stop a server, or be refused by one that guards itself.
+    #[error("not sent: {0}")]
+    Guarded(String),
+    /// A row does not fit the type that it was asked for as.
+    #[error("a row does not fit: {0}")]
+    Row(String),
     /// The caller's input cannot be sent; nothing was sent.
     #[error("{0}")]
     Input(&'static str),
@@ -98,7 +104,9 @@ impl Error {
             Self::Connect { .. } | Self::NoLeader { .. } | Self::Closed | Self::Input(_) => {
                 Outcome::NotDone
             }
-            Self::NodeStart { .. } | Self::Node(_) | Self::ClientClosed => Outcome::NotDone,
+            Self::NodeStart { .. } | Self::Node(_) | Self::ClientClosed | Self::Guarded(_) => {
+                Outcome::NotDone
+            }
             Self::Cluster(failed) => failed.outcome(),
             Self::Server {
                 code: code::LEADERSHIP_LOST,
@@ -116,6 +124,8 @@ impl Error {
             Self::Broken(_) | Self::Timeout(_) | Self::Protocol(_) | Self::Unexpected(_) => {
                 Outcome::Unknown
             }
+            // The statement ran; only its rows are not what was expected.
+            Self::Row(_) => Outcome::Unknown,
         }
     }
 

@@ -18,6 +18,9 @@
 //! store.rs       where the addresses come from
 //! session.rs     a database at the leader: statements, rows, transactions
 //! database.rs    a database wherever the leader is: connections that are kept, and tries that are repeated
+//! repeat.rs      trying again, and writing exactly once
+//! typed.rs       rows as types of one's own
+//! sql.rs         a statement's bare words: what must not be sent, and how
 //! error.rs       what went wrong, and whether the outcome is known
 //! ```
 
@@ -25,9 +28,12 @@ mod client;
 mod connection;
 mod database;
 mod error;
+mod repeat;
 mod requests;
 mod session;
+pub mod sql;
 mod store;
+mod typed;
 
 pub use client::Client;
 pub use connection::{Connection, Options};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dqlite_wire::{File, Member, Request, Response, Role, Value};
 
-use crate::{Connection, Error, connection::Answers};
+use crate::{Connection, Error, connection::Answers, sql};
 
 /// The server gives a member up to 100 rounds of 50 s to catch up, and gives up after one without an
 /// answer from it.
@@ -37,6 +37,8 @@ pub struct Prepared {
     id: u32,
     /// Number of parameters that the statement takes.
     pub params: u64,
+    /// Its rows must be asked for.
+    returning: bool,
 }
 
 /// Answers `value` where the pattern fits, else an [`Error::Unexpected`] that names the request.
@@ -131,6 +133,8 @@ impl Connection {
 
     /// Runs every statement of `sql`; the parameters are for the first.
     pub async fn exec_sql(&self, sql: &str, params: &[Value]) -> Result<Done, Error> {
+        self.guard(sql)?;
+        self.guard_exec(sql::returns_rows_of_a_write(sql))?;
         let request = Request::ExecSql {
             db: 0,
             sql: no_nul(sql)?,
@@ -138,7 +142,7 @@ impl Connection {
         };
         let answer = self.ask(request).await;
         match answer.and_then(done) {
-            Err(failed @ Error::Server { .. }) if has_several(sql) => {
+            Err(failed @ Error::Server { .. }) if sql::has_several(sql) => {
                 Err(Error::Script(Box::new(failed)))
             }
             other => other,
@@ -147,6 +151,7 @@ impl Connection {
 
     /// Runs one statement and gives its rows as they come.
     pub async fn query_sql(&self, sql: &str, params: &[Value]) -> Result<RowStream, Error> {
+        self.guard(sql)?;
         let request = Request::QuerySql {
             db: 0,
             sql: no_nul(sql)?,
@@ -160,17 +165,20 @@ impl Connection {
 
     /// Prepares one statement.
     pub async fn prepare(&self, sql: &str) -> Result<Prepared, Error> {
+        self.guard(sql)?;
+        let returning = sql::returns_rows_of_a_write(sql);
         let request = Request::Prepare {
             db: 0,
             sql: no_nul(sql)?,
             tail: false,
         };
         expect!(self.ask(request).await?, "PREPARE",
-            Response::Statement { db, id, params, .. } => Prepared { db, id, params })
+            Response::Statement { db, id, params, .. } => Prepared { db, id, params, returning })
     }
 
     /// Runs a prepared statement.
     pub async fn exec(&self, stmt: Prepared, params: &[Value]) -> Result<Done, Error> {
+        self.guard_exec(stmt.returning)?;
         let params = checked(params)?;
         done(
             self.ask(Request::Exec {
@@ -203,6 +211,21 @@ impl Connection {
         expect!(self.ask(Request::Finalize { db: stmt.db, stmt: stmt.id }).await?, "FINALIZE",
             Response::Empty => ())
     }
+
+    fn guard(&self, sql: &str) -> Result<(), Error> {
+        match sql::refusal(sql).filter(|_| self.guards) {
+            Some(why) => Err(Error::Guarded(why)),
+            None => Ok(()),
+        }
+    }
+
+    fn guard_exec(&self, returning: bool) -> Result<(), Error> {
+        if returning && self.guards {
+            let why = "a statement with RETURNING gives rows: send it as a query";
+            return Err(Error::Guarded(why.into()));
+        }
+        Ok(())
+    }
 }
 
 /// Rows as the server sends them, some at a time.
@@ -233,12 +256,6 @@ impl RowStream {
 fn done(answer: Response) -> Result<Done, Error> {
     expect!(answer, "EXEC", Response::Result { last_insert_id, rows_affected } =>
         Done { last_insert_id, rows_affected })
-}
-
-/// Whether a text may hold more than one statement: better once too often.
-pub(crate) fn has_several(sql: &str) -> bool {
-    let one = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    one.contains(';')
 }
 
 fn no_zero(id: u64) -> Result<(), Error> {

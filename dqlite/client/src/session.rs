@@ -4,7 +4,10 @@ use std::ops::DerefMut;
 
 use dqlite_wire::{Request, Value};
 
-use crate::{Connection, Done, Error, Outcome, code, requests::has_several};
+use crate::{
+    Connection, Done, Error, Outcome, code,
+    sql::{first_word, has_several},
+};
 
 /// All rows of a result.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -136,16 +139,6 @@ fn changes_no_row(sql: &str) -> bool {
         "VALUES",
     ];
     !has_several(sql) && WORDS.contains(&first_word(sql).as_str())
-}
-
-/// In capitals. Empty for an empty text, and for one that starts with a comment something else.
-pub(crate) fn first_word(sql: &str) -> String {
-    let start = sql.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
-    let end = start.find(|c: char| !c.is_ascii_alphabetic());
-    match end {
-        Some(0) => start[..1].to_owned(),
-        end => start[..end.unwrap_or(start.len())].to_ascii_uppercase(),
-    }
 }
 
 /// A transaction of a session, its own or borrowed.

@@ -1,8 +1,7 @@
 //! Which frames reach the engine. Pure: a frame in, a verdict out.
 
+use dqlite_client::sql;
 use dqlite_wire::{Failure, Header, Request, kind, proxy::Caller};
-
-use super::sql;
 
 /// What becomes of a frame.
 #[derive(Debug, PartialEq)]

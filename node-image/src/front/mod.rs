@@ -8,7 +8,6 @@
 //! relay.rs    request by request, in lock-step
 //! raft.rs     Raft's own messages, after CONNECT
 //! check.rs    which frames pass (pure)
-//! sql.rs      bare words of a statement (pure)
 //! guard.rs    membership changes that would cost the quorum
 //! limits.rs   how many connections
 //! ```
@@ -18,7 +17,6 @@ mod guard;
 pub mod limits;
 mod raft;
 mod relay;
-mod sql;
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the front must know of a statement's text: no parser, only its bare words.
+//! What must be known of a statement's text: no parser, only its bare words.
 //!
 //! Strings, quoted names and comments are passed over, so a word in the answer is one that SQLite
 //! reads as a keyword or a plain name.
@@ -36,7 +36,8 @@ const PRAGMAS: [&str; 27] = [
 /// PRAGMAs that may be set; they are stored in the database as any row is.
 const STORED_PRAGMAS: [&str; 2] = ["user_version", "schema_version"];
 
-/// Why a text must not reach the engine, if so.
+/// Why a text must not reach a server, if so: it would stop it, or change how it keeps its files.
+#[must_use]
 pub fn refusal(sql: &str) -> Option<String> {
     let mut words = Words::new(sql).peekable();
     let mut first = true;
@@ -71,8 +72,54 @@ pub fn refusal(sql: &str) -> Option<String> {
 }
 
 /// Whether a statement has a RETURNING clause: its rows must be asked for with QUERY.
+#[must_use]
 pub fn returns_rows_of_a_write(sql: &str) -> bool {
     Words::new(sql).any(|word| word.eq_ignore_ascii_case("returning"))
+}
+
+/// Whether a text holds more than one statement.
+pub(crate) fn has_several(sql: &str) -> bool {
+    let mut words = Words::new(sql).skip_while(|word| *word == ";");
+    words.by_ref().any(|word| word == ";") && words.any(|word| word != ";")
+}
+
+/// Where the first statement ends, behind its `;`; `None`: it goes on. The statements in a trigger are part of it.
+#[must_use]
+pub fn end_of_statement(sql: &str) -> Option<usize> {
+    let is = |word: &str, wanted| word.eq_ignore_ascii_case(wanted);
+    let (mut words, mut seen) = (Words::new(sql), Vec::<&str>::new());
+    while let Some(word) = words.next() {
+        let trigger = seen.first().is_some_and(|first| is(first, "create"))
+            && seen.iter().take(3).any(|word| is(word, "trigger"));
+        let closed = seen
+            .last_chunk()
+            .is_some_and(|[mark, end]| *mark == ";" && is(end, "end"));
+        if word == ";" && (!trigger || closed) {
+            return Some(sql.len() - words.rest.len());
+        }
+        seen.push(word);
+    }
+    None
+}
+
+/// Whether a statement is to be sent as a query.
+#[must_use]
+pub fn gives_rows(sql: &str) -> bool {
+    let writes = || {
+        let words = ["insert", "update", "delete", "into"];
+        Words::new(sql).any(|word| words.iter().any(|w| word.eq_ignore_ascii_case(w)))
+    };
+    match first_word(sql).as_str() {
+        "SELECT" | "VALUES" | "PRAGMA" | "EXPLAIN" => true,
+        "WITH" if !writes() => true,
+        _ => returns_rows_of_a_write(sql),
+    }
+}
+
+/// In capitals; empty where there is none.
+pub(crate) fn first_word(sql: &str) -> String {
+    let first = Words::new(sql).find(|word| *word != ";");
+    first.unwrap_or_default().to_ascii_uppercase()
 }
 
 /// Bare words, and the marks `;` and `.`.
@@ -151,6 +198,63 @@ mod tests {
             "SELECT not_returning, returning_ FROM t",
         ] {
             assert!(!returns_rows_of_a_write(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn statements_are_told_apart_outside_of_texts() {
+        for sql in ["SELECT 1; SELECT 2", "; a;\n;b", "BEGIN;/* ; */COMMIT"] {
+            assert!(has_several(sql), "{sql}");
+        }
+        for sql in ["SELECT ';a'", "SELECT 1;", " ;SELECT 1 ; -- x; y\n ;", ""] {
+            assert!(!has_several(sql), "{sql}");
+        }
+        assert_eq!(first_word("/* a */ -- b\n;insert into t"), "INSERT");
+        assert_eq!(first_word("  "), "");
+    }
+
+    #[test]
+    fn a_statement_ends_where_sqlite_ends_it() {
+        let trigger = "CREATE TEMP TRIGGER a AFTER INSERT ON t BEGIN UPDATE t SET n = CASE n WHEN 1 THEN 2 END; SELECT 1; END;";
+        for one in [
+            "SELECT 1;",
+            "INSERT INTO t VALUES (';');",
+            "/* ; */ SELECT ';' -- ;\n;",
+            trigger,
+        ] {
+            assert_eq!(
+                end_of_statement(&format!("{one} SELECT 2;")),
+                Some(one.len()),
+                "{one}"
+            );
+        }
+        for part in [
+            "SELECT 1",
+            "SELECT ';",
+            "",
+            "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1;",
+        ] {
+            assert_eq!(end_of_statement(part), None, "{part}");
+        }
+    }
+
+    #[test]
+    fn what_gives_rows_is_asked_for_them() {
+        for sql in [
+            "select 1",
+            "WITH a AS (SELECT 1) SELECT replace('a', 'b', 'c') FROM a",
+            "INSERT INTO t VALUES (1) RETURNING n",
+            "-- x\nPRAGMA table_info(t)",
+        ] {
+            assert!(gives_rows(sql), "{sql}");
+        }
+        for sql in [
+            "INSERT INTO t SELECT 1",
+            "WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a",
+            "CREATE TABLE t (n)",
+            "",
+        ] {
+            assert!(!gives_rows(sql), "{sql}");
         }
     }
 
