@@ -220,13 +220,16 @@ impl World {
         let asked = Instant::now();
         let works = writer::round_trip(&address, truth::WITHIN).await;
         println!("Ready; a write and a read took {:?}", asked.elapsed());
-        let Err(why) = works else { return };
-        // What broke a moment ago is called Ready until the operator hears of it.
+        let Err(why) = works else {
+            return;
+        };
+        // What broke a moment ago is called Ready until the operator hears of it, or until it works again.
         while asked.elapsed() < truth::HEARS {
-            if !is_true(&self.status().await, conditions::READY) {
+            let works = writer::round_trip(&address, truth::WITHIN).await;
+            if works.is_ok() || !is_true(&self.status().await, conditions::READY) {
+                println!("Ready, and for a moment it was not: {why}");
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("Ready, but no write and read within 1 s: {why}");
     }

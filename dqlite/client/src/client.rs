@@ -14,6 +14,9 @@ use dqlite_wire::{File, Member, Role};
 
 use crate::{Connection, Database, Error, Options, Server, Session, store::Store};
 
+/// The leader found last has this long to say that it still leads.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
 /// Knows some addresses of a cluster and finds its leader. Clones remember the same one.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -167,16 +170,19 @@ impl Client {
     ) -> Result<(), Error> {
         let changed = async { change(&self.leader().await?.1).await };
         changed.await.map_err(|e| match e {
-            e @ Error::NoLeader { .. } => e,
+            e @ (Error::NoLeader { .. } | Error::ClientClosed) => e,
             e => Error::Cluster(Box::new(e)),
         })
     }
 
     async fn find(&self) -> Result<(Server, Connection), Error> {
-        if let Some(address) = self.remembered()
-            && let Ok(found) = leads(address, self.options.clone()).await
-        {
-            return Ok(found);
+        if let Some(address) = self.remembered() {
+            // One that hangs must not keep the others from being asked.
+            let asked = timeout(REMEMBERED, leads(address, self.options.clone()));
+            if let Ok(Ok(found)) = asked.await {
+                return Ok(found);
+            }
+            self.remember(None);
         }
         let addresses = self.store.addresses().await.map_err(|e| Error::NoLeader {
             tried: vec![format!("no addresses: {e}")],
@@ -189,7 +195,7 @@ impl Client {
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(found)) => {
-                    self.remember(&found.0.address);
+                    self.remember(Some(&found.0.address));
                     return Ok(found);
                 }
                 Ok(Err(reason)) => tried.push(reason),
@@ -203,9 +209,9 @@ impl Client {
         self.last_leader.lock().ok()?.clone()
     }
 
-    fn remember(&self, address: &str) {
+    fn remember(&self, address: Option<&str>) {
         if let Ok(mut last) = self.last_leader.lock() {
-            *last = Some(address.to_owned());
+            *last = address.map(str::to_owned);
         }
     }
 }

@@ -1,7 +1,14 @@
 //! One connection. An actor task owns the socket; callers send it requests and await the answers.
 //! So a caller that is dropped half-way leaves no half-read answer behind: the actor reads on.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use dqlite_wire::{
     DEFAULT_MAX_BODY, Header, PROTOCOL_VERSION, Request, Response, Rows, proxy::ProxyHeader,
@@ -51,6 +58,8 @@ impl Default for Options {
 struct Job {
     request: Request,
     reply: mpsc::Sender<Result<Response, Error>>,
+    /// From here on the server may have it.
+    sent: Arc<AtomicBool>,
 }
 
 /// A handle on one connection; clones share it, and requests run in the order in which they are
@@ -124,11 +133,14 @@ impl Connection {
     /// Sends a request and gives its answers, one or (for rows) several.
     pub(crate) async fn start(&self, request: Request) -> Result<Answers, Error> {
         let (reply, answers) = mpsc::channel(2);
-        self.jobs
-            .send(Job { request, reply })
-            .await
-            .map_err(|_| Error::Closed)?;
-        Ok(Answers(answers))
+        let sent = Arc::new(AtomicBool::new(false));
+        let job = Job {
+            request,
+            reply,
+            sent: sent.clone(),
+        };
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        Ok(Answers { answers, sent })
     }
 
     /// Sends a request that has one answer; failures become errors.
@@ -140,19 +152,31 @@ impl Connection {
     /// is stuck.
     pub(crate) fn send_and_forget(&self, request: Request) -> bool {
         let (reply, _) = mpsc::channel(1);
-        self.jobs.try_send(Job { request, reply }).is_ok()
+        let sent = Arc::default();
+        let job = Job {
+            request,
+            reply,
+            sent,
+        };
+        self.jobs.try_send(job).is_ok()
     }
 }
 
 /// The answers to one request.
 #[derive(Debug)]
-pub(crate) struct Answers(mpsc::Receiver<Result<Response, Error>>);
+pub(crate) struct Answers {
+    answers: mpsc::Receiver<Result<Response, Error>>,
+    sent: Arc<AtomicBool>,
+}
 
 impl Answers {
     pub(crate) async fn next(&mut self, limit: Duration) -> Result<Response, Error> {
-        match timeout(limit, self.0.recv()).await {
+        match timeout(limit, self.answers.recv()).await {
             Err(_) => Err(Error::Timeout(limit)),
-            // The actor ended before it came to this request: nothing was sent.
+            // The actor ended, perhaps with the runtime that it ran on.
+            Ok(None) if self.sent.load(Ordering::SeqCst) => {
+                Err(Error::Broken(io::ErrorKind::ConnectionAborted.into()))
+            }
             Ok(None) => Err(Error::Closed),
             Ok(Some(Ok(Response::Failure(failure)))) => Err(failure.into()),
             Ok(Some(answer)) => answer,
@@ -204,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
     }
 
     async fn exchange(&mut self, bytes: &[u8], job: &Job) -> Result<(), Error> {
+        job.sent.store(true, Ordering::SeqCst);
         self.stream.write_all(bytes).await.map_err(Error::Broken)?;
         self.stream.flush().await.map_err(Error::Broken)?;
         let roles = matches!(job.request, Request::Cluster { format: 1 });

@@ -9,15 +9,18 @@ use std::{
 use dqlite_wire::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
-use crate::{Client, Done, Error, Rows, Session, Transaction, repeat::Tries, sql::first_word};
+use crate::{
+    Client, Done, Error, Rows, Session, Transaction, code, repeat::Tries, session::no_transaction,
+};
 
 /// Connections that a database holds open at most.
 const CONNECTIONS: usize = 16;
 /// One that was not used for so long is asked whether it still works.
 const STALE: Duration = Duration::from_secs(30);
+const PROBE: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A database of a cluster. Clones share its connections, 16 at most.
@@ -93,6 +96,13 @@ impl Database {
                     tried: vec![format!("no connection within {:?}", self.deadline)],
                 }),
             };
+            // What one connection met, the others would meet too.
+            let gone =
+                |e: &Error| matches!(e, Error::Broken(_) | Error::Timeout(_) | Error::Closed);
+            let gone = |e: &Error| gone(e) || e.server_code() == Some(code::NOT_LEADER);
+            if once.as_ref().is_err_and(gone) {
+                self.pool.idle().clear();
+            }
             match once {
                 Err(e) if e.is_retryable() => {
                     if !tries.next().await {
@@ -116,7 +126,9 @@ struct Pool {
 impl Pool {
     /// A connection that idles, or a new one.
     async fn take(self: &Arc<Self>) -> Result<Pooled, Error> {
-        self.client.ensure_open()?;
+        self.client
+            .ensure_open()
+            .inspect_err(|_| self.idle().clear())?;
         let places = Arc::clone(&self.places);
         let place = places.acquire_owned().await.map_err(|_| Error::Closed)?;
         let session = match self.rested().await {
@@ -134,8 +146,9 @@ impl Pool {
     async fn rested(&self) -> Option<Session> {
         loop {
             let (session, since) = self.idle().pop()?;
-            let connection = session.connection();
-            let works = since.elapsed() < STALE || connection.leader().await.is_ok();
+            let connection = session.connection().clone();
+            let works = since.elapsed() < STALE
+                || matches!(timeout(PROBE, connection.leader()).await, Ok(Ok(_)));
             if works && !connection.is_closed() {
                 return Some(session);
             }
@@ -176,17 +189,6 @@ impl Drop for Pooled {
             self.pool.idle().push((again, Instant::now()));
         }
     }
-}
-
-/// A transaction that one statement began would go on in another's.
-fn no_transaction(sql: &str) -> Result<(), Error> {
-    const WORDS: [&str; 6] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"];
-    if WORDS.contains(&first_word(sql).as_str()) {
-        return Err(Error::Input(
-            "a transaction keeps its connection: use Database::begin",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

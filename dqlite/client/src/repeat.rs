@@ -99,6 +99,9 @@ impl Database {
 
 /// Another try may fare better.
 fn passes(e: &Error) -> bool {
+    if let Error::Script(failed) = e {
+        return passes(failed);
+    }
     let in_doubt = matches!(e, Error::Server { .. }) && e.outcome() == Outcome::Unknown;
     in_doubt || e.is_retryable() || matches!(e, Error::Broken(_) | Error::Timeout(_))
 }

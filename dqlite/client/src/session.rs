@@ -6,7 +6,7 @@ use dqlite_wire::{Request, Value};
 
 use crate::{
     Connection, Done, Error, Outcome, code,
-    sql::{first_word, has_several},
+    sql::{changes_the_connection, first_word, has_several, moves_a_transaction, statements},
 };
 
 /// All rows of a result.
@@ -34,7 +34,7 @@ impl Rows {
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
-    /// Nothing is known that would keep another from using it.
+    /// No statement is under way, and nothing is known that would keep another from using it.
     fit: bool,
 }
 
@@ -65,10 +65,9 @@ impl Session {
     /// # Errors
     /// See [`Error::outcome`] before a statement is repeated.
     pub async fn exec(&mut self, sql: &str, params: &[Value]) -> Result<Done, Error> {
-        // Until it is answered; and several statements may leave a transaction open.
-        self.fit = false;
-        let done = self.connection.exec_sql(sql, params).await;
-        self.fit = leaves_it_fit(&done) && !has_several(sql);
+        let before = std::mem::take(&mut self.fit);
+        let done = closed_if_left(self.connection.exec_sql(sql, params).await);
+        self.fit = before && leaves_it_fit(&done) && statements_leave_it_fit(sql);
         match changes_no_row(sql) {
             true => done.map(|_| Done::default()),
             false => done,
@@ -80,7 +79,7 @@ impl Session {
     /// # Errors
     /// Any of [`Error`].
     pub async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Rows, Error> {
-        self.fit = false;
+        let before = std::mem::take(&mut self.fit);
         let all = async {
             let mut stream = self.connection.query_sql(sql, params).await?;
             let mut all = Rows::default();
@@ -90,8 +89,8 @@ impl Session {
             }
             Ok(all)
         };
-        let all = all.await;
-        self.fit = leaves_it_fit(&all);
+        let all = closed_if_left(all.await);
+        self.fit = before && leaves_it_fit(&all) && statements_leave_it_fit(sql);
         all
     }
 
@@ -112,6 +111,21 @@ fn leaves_it_fit<T>(answer: &Result<T, Error>) -> bool {
             e.outcome() == Outcome::NotDone && e.server_code() != Some(code::NOT_LEADER)
         }
         Err(_) => false,
+    }
+}
+
+/// Several may leave a transaction open.
+fn statements_leave_it_fit(sql: &str) -> bool {
+    !has_several(sql) && !changes_the_connection(sql)
+}
+
+/// A server whose leadership moved has closed the database, also if it leads again. Nothing was done.
+fn closed_if_left<T>(answer: Result<T, Error>) -> Result<T, Error> {
+    match answer {
+        Err(Error::Server { code: 12, message }) if message.contains("no database opened") => {
+            Err(Error::Closed)
+        }
+        other => other,
     }
 }
 
@@ -141,11 +155,13 @@ fn changes_no_row(sql: &str) -> bool {
     !has_several(sql) && WORDS.contains(&first_word(sql).as_str())
 }
 
-/// A transaction of a session, its own or borrowed.
+/// A transaction of a session, its own or borrowed. Once a statement of it has failed it can only be rolled back: SQLite
+/// may have ended it, and what came next would stand alone.
 #[derive(Debug)]
 pub struct Transaction<S: DerefMut<Target = Session>> {
     session: S,
     open: bool,
+    failed: bool,
 }
 
 impl<S: DerefMut<Target = Session>> Transaction<S> {
@@ -154,8 +170,9 @@ impl<S: DerefMut<Target = Session>> Transaction<S> {
         let mut begun = Self {
             session,
             open: true,
+            failed: false,
         };
-        match begun.exec("BEGIN IMMEDIATE", &[]).await {
+        match begun.session.exec("BEGIN IMMEDIATE", &[]).await {
             Ok(_) => Ok(begun),
             Err(e) => {
                 begun.open = e.outcome() == Outcome::Unknown;
@@ -167,24 +184,31 @@ impl<S: DerefMut<Target = Session>> Transaction<S> {
     /// As [`Session::exec`].
     ///
     /// # Errors
-    /// Any of [`Error`].
+    /// Any of [`Error`]; [`Error::Input`] for COMMIT and its like, and once a statement has failed.
     pub async fn exec(&mut self, sql: &str, params: &[Value]) -> Result<Done, Error> {
-        self.session.exec(sql, params).await
+        self.goes_on(sql)?;
+        let done = self.session.exec(sql, params).await;
+        self.failed = done.is_err();
+        done
     }
 
     /// As [`Session::query`].
     ///
     /// # Errors
-    /// Any of [`Error`].
+    /// As [`Transaction::exec`].
     pub async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Rows, Error> {
-        self.session.query(sql, params).await
+        self.goes_on(sql)?;
+        let rows = self.session.query(sql, params).await;
+        self.failed = rows.is_err();
+        rows
     }
 
     /// Commits.
     ///
     /// # Errors
-    /// See [`Error::outcome`]: a commit may have happened all the same.
+    /// See [`Error::outcome`]: a commit may have happened all the same. [`Error::Input`] once a statement has failed.
     pub async fn commit(mut self) -> Result<(), Error> {
+        self.goes_on("")?;
         self.session.exec("COMMIT", &[]).await?;
         self.open = false;
         Ok(())
@@ -196,7 +220,30 @@ impl<S: DerefMut<Target = Session>> Transaction<S> {
     /// Any of [`Error`].
     pub async fn rollback(mut self) -> Result<(), Error> {
         self.open = false;
-        self.session.exec("ROLLBACK", &[]).await.map(|_| ())
+        match self.session.exec("ROLLBACK", &[]).await {
+            // It was rolled back by what failed.
+            Err(Error::Server { code: 1, .. }) if self.failed => Ok(()),
+            ended => ended.map(drop),
+        }
+    }
+
+    fn goes_on(&self, sql: &str) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::Input(
+                "a statement of the transaction has failed: roll it back",
+            ));
+        }
+        no_transaction(sql)
+    }
+}
+
+/// A transaction that a statement began or ended would be another than the one that is known.
+pub(crate) fn no_transaction(sql: &str) -> Result<(), Error> {
+    match statements(sql).any(moves_a_transaction) {
+        true => Err(Error::Input(
+            "BEGIN, COMMIT and their like are methods: see begin",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -39,7 +39,7 @@ const STORED_PRAGMAS: [&str; 2] = ["user_version", "schema_version"];
 /// Why a text must not reach a server, if so: it would stop it, or change how it keeps its files.
 #[must_use]
 pub fn refusal(sql: &str) -> Option<String> {
-    let mut words = Words::new(sql).peekable();
+    let mut words = Words::new(sql);
     let mut first = true;
     while let Some(word) = words.next() {
         if word == ";" {
@@ -56,11 +56,10 @@ pub fn refusal(sql: &str) -> Option<String> {
                 return Some("ATTACH and DETACH are not supported".into());
             }
             if word.eq_ignore_ascii_case("pragma") {
-                let mut name = words.next().unwrap_or_default();
-                if words.peek() == Some(&".") {
-                    words.next();
-                    name = words.next().unwrap_or_default();
-                }
+                let name = match pragma(words.rest) {
+                    Some(name) => name,
+                    None => return Some("a PRAGMA must be named without quotes".into()),
+                };
                 let known = PRAGMAS.iter().chain(&STORED_PRAGMAS);
                 if !known.into_iter().any(|k| k.eq_ignore_ascii_case(name)) {
                     return Some(format!("PRAGMA {name} is not supported"));
@@ -71,16 +70,71 @@ pub fn refusal(sql: &str) -> Option<String> {
     None
 }
 
+/// The name of a PRAGMA, behind the name of a database if there is one; only where both are bare words.
+fn pragma(text: &str) -> Option<&str> {
+    let bare = |text: &'_ str| text.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    let text = text.trim_start();
+    let mut words = Words::new(text);
+    let name = words.next().filter(|_| bare(text))?;
+    match words.rest.trim_start().strip_prefix('.') {
+        Some(rest) if bare(rest.trim_start()) => Words::new(rest).next(),
+        Some(_) => None,
+        None => Some(name),
+    }
+}
+
 /// Whether a statement has a RETURNING clause: its rows must be asked for with QUERY.
 #[must_use]
 pub fn returns_rows_of_a_write(sql: &str) -> bool {
     Words::new(sql).any(|word| word.eq_ignore_ascii_case("returning"))
 }
 
+/// The statements of a text, each with its `;`.
+pub fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    let mut rest = sql;
+    std::iter::from_fn(move || {
+        rest = skip_blank(rest);
+        let end = end_of_statement(rest).unwrap_or(rest.len());
+        let (statement, after) = rest.split_at(end);
+        rest = after;
+        (!statement.is_empty()).then_some(statement)
+    })
+}
+
 /// Whether a text holds more than one statement.
 pub(crate) fn has_several(sql: &str) -> bool {
-    let mut words = Words::new(sql).skip_while(|word| *word == ";");
-    words.by_ref().any(|word| word == ";") && words.any(|word| word != ";")
+    statements(sql).nth(1).is_some()
+}
+
+/// Past white space, comments and marks that end nothing.
+fn skip_blank(mut sql: &str) -> &str {
+    loop {
+        sql = sql.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+        let end = match sql.get(..2) {
+            Some("--") => "\n",
+            Some("/*") => "*/",
+            _ => return sql,
+        };
+        sql = sql[2..]
+            .find(end)
+            .map_or("", |at| &sql[2 + at + end.len()..]);
+    }
+}
+
+/// The statement opens or ends a transaction, or a part of one.
+pub(crate) fn moves_a_transaction(statement: &str) -> bool {
+    const WORDS: [&str; 6] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"];
+    WORDS.contains(&first_word(statement).as_str())
+}
+
+/// The statement changes what the connection's next user finds: a setting, or a table of its own.
+pub(crate) fn changes_the_connection(statement: &str) -> bool {
+    let mut words = Words::new(statement).map(str::to_ascii_uppercase);
+    match words.next().as_deref() {
+        Some("PRAGMA" | "ATTACH" | "DETACH") => true,
+        Some("CREATE") => matches!(words.next().as_deref(), Some("TEMP" | "TEMPORARY")),
+        _ => false,
+    }
 }
 
 /// Where the first statement ends, behind its `;`; `None`: it goes on. The statements in a trigger are part of it.
@@ -89,8 +143,13 @@ pub fn end_of_statement(sql: &str) -> Option<usize> {
     let is = |word: &str, wanted| word.eq_ignore_ascii_case(wanted);
     let (mut words, mut seen) = (Words::new(sql), Vec::<&str>::new());
     while let Some(word) = words.next() {
-        let trigger = seen.first().is_some_and(|first| is(first, "create"))
-            && seen.iter().take(3).any(|word| is(word, "trigger"));
+        let trigger = match seen.as_slice() {
+            [create, temp, trigger, ..] if is(temp, "temp") || is(temp, "temporary") => {
+                is(create, "create") && is(trigger, "trigger")
+            }
+            [create, trigger, ..] => is(create, "create") && is(trigger, "trigger"),
+            _ => false,
+        };
         let closed = seen
             .last_chunk()
             .is_some_and(|[mark, end]| *mark == ";" && is(end, "end"));
@@ -116,8 +175,9 @@ pub fn gives_rows(sql: &str) -> bool {
     }
 }
 
-/// In capitals; empty where there is none.
-pub(crate) fn first_word(sql: &str) -> String {
+/// The first bare word of a text, in capitals; empty where there is none.
+#[must_use]
+pub fn first_word(sql: &str) -> String {
     let first = Words::new(sql).find(|word| *word != ";");
     first.unwrap_or_default().to_ascii_uppercase()
 }
@@ -203,7 +263,13 @@ mod tests {
 
     #[test]
     fn statements_are_told_apart_outside_of_texts() {
-        for sql in ["SELECT 1; SELECT 2", "; a;\n;b", "BEGIN;/* ; */COMMIT"] {
+        for sql in [
+            "SELECT 1; SELECT 2",
+            "; a;\n;b",
+            "BEGIN;/* ; */COMMIT",
+            "SELECT 1;)",
+            "SELECT 1; 5",
+        ] {
             assert!(has_several(sql), "{sql}");
         }
         for sql in ["SELECT ';a'", "SELECT 1;", " ;SELECT 1 ; -- x; y\n ;", ""] {
@@ -269,6 +335,8 @@ mod tests {
             "ATTACH 'x' AS y",
             "/* x */ attach database ':memory:' as m",
             "PRAGMA \"journal_mode\" = delete",
+            "PRAGMA \"wal_checkpoint\"(optimize)",
+            "PRAGMA main.\"wal_checkpoint\"(optimize)",
         ] {
             assert!(refusal(sql).is_some(), "{sql}");
         }

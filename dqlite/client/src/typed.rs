@@ -77,8 +77,30 @@ impl<'de> Deserializer<'de> for Row<'_> {
         self.deserialize_map(visitor)
     }
 
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.values {
+            [one] => Cell(one).deserialize_bool(visitor),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        match self.values {
+            [one] => Cell(one).deserialize_enum(name, variants, visitor),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        visitor.visit_seq(SeqDeserializer::new(self.values.iter().map(Cell)))
+        match self.values {
+            [blob @ Value::Blob(_)] => Cell(blob).deserialize_seq(visitor),
+            values => visitor.visit_seq(SeqDeserializer::new(values.iter().map(Cell))),
+        }
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Unfit> {
@@ -100,8 +122,8 @@ impl<'de> Deserializer<'de> for Row<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct enum
-        identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct identifier
+        ignored_any
     }
 }
 
@@ -235,6 +257,12 @@ mod tests {
         let one = rows(&["n"], vec![Value::Integer(7)]);
         assert_eq!(one.typed::<u32>().unwrap(), [7]);
         assert_eq!(one.typed::<Option<u32>>().unwrap(), [Some(7)]);
+        let truth = rows(&["exists"], vec![Value::Integer(1)]);
+        assert_eq!(truth.typed::<bool>().unwrap(), [true]);
+        let cat = rows(&["kind"], vec![Value::Text("cat".into())]);
+        assert_eq!(cat.typed::<Kind>().unwrap(), [Kind::Cat]);
+        let picture = rows(&["picture"], vec![Value::Blob(vec![1, 2])]);
+        assert_eq!(picture.typed::<Vec<u8>>().unwrap(), [[1, 2]]);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::{
     io,
     net::{self as tcp, SocketAddr},
-    os::{linux::net::SocketAddrExt, unix::net},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -29,7 +28,8 @@ impl Door {
         let name = socket
             .strip_prefix('@')
             .ok_or(io::ErrorKind::InvalidInput)?;
-        let engine = net::SocketAddr::from_abstract_name(name)?;
+        // As tokio names abstract sockets.
+        let engine = format!("\0{name}");
         let listener = tcp::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let (runtime, closing) = (
@@ -69,7 +69,7 @@ impl Drop for Door {
 }
 
 /// Until it closes; whether connections were open then.
-async fn serve(listener: TcpListener, engine: net::SocketAddr, closing: CancellationToken) -> bool {
+async fn serve(listener: TcpListener, engine: String, closing: CancellationToken) -> bool {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -86,11 +86,9 @@ async fn serve(listener: TcpListener, engine: net::SocketAddr, closing: Cancella
     }
 }
 
-async fn pass_on(mut stream: TcpStream, engine: net::SocketAddr) -> io::Result<()> {
+async fn pass_on(mut stream: TcpStream, engine: String) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let engine = net::UnixStream::connect_addr(&engine)?;
-    engine.set_nonblocking(true)?;
-    let mut engine = UnixStream::from_std(engine)?;
+    let mut engine = UnixStream::connect(engine).await?;
     tokio::io::copy_bidirectional(&mut stream, &mut engine).await?;
     Ok(())
 }

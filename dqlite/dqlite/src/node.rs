@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use dqlite_client::{Client, Database, Error, Role};
+use dqlite_client::{Client, Connection, Database, Error, Options, Role};
 use dqlite_engine::{Config, Engine, FOUNDER_IDS};
 use tokio::task::spawn_blocking;
 
@@ -39,7 +39,11 @@ pub enum StopPolicy {
 ///
 /// Started in an empty directory, it founds a cluster of its own and leads it; unless it was given an id
 /// ([`Node::with_id`]): then it waits to be added to a cluster with [`Client::add`]. A directory that holds a node is
-/// started as that one. A node that is dropped stops, which holds its thread up for a fifth of a second if connections are open.
+/// started as that one. A node that lost its directory is not that node any more: see [`Node::with_existing`]. A node
+/// that is dropped stops, which holds its thread up for a fifth of a second if connections are open.
+///
+/// All SQL of a process, and the search for other members, run on libuv's 4 threads: set `UV_THREADPOOL_SIZE` to more
+/// before the first start.
 #[derive(Debug)]
 pub struct Node {
     settings: Settings,
@@ -52,6 +56,7 @@ struct Settings {
     bind: SocketAddr,
     data: PathBuf,
     id: Option<u64>,
+    existing: bool,
     latency: Option<Duration>,
     policy: StopPolicy,
 }
@@ -95,6 +100,7 @@ impl Node {
             bind,
             data: data.as_ref().to_owned(),
             id: None,
+            existing: false,
             latency: None,
             policy: match leaves {
                 true => StopPolicy::LeaveToExit,
@@ -107,10 +113,19 @@ impl Node {
         })
     }
 
-    /// Makes it a node that joins a cluster under this id; it waits until it is added.
+    /// Makes it a node that joins a cluster under this id; it waits until it is added. An id belongs to one directory:
+    /// started on another, or on an emptied one, a member forgets what it promised, and acknowledged rows may be lost.
     #[must_use]
     pub fn with_id(mut self, id: u64) -> Self {
         self.settings.id = Some(id);
+        self
+    }
+
+    /// Starts only if its directory holds a node. Without it, one whose directory was lost would found another cluster
+    /// at its old address, or forget what it has voted for.
+    #[must_use]
+    pub fn with_existing(mut self) -> Self {
+        self.settings.existing = true;
         self
     }
 
@@ -240,6 +255,9 @@ fn refused(address: &str, why: &str) -> Error {
 
 /// Nobody else founds: who was given an id was given a cluster too.
 fn create(directory: &Directory, address: &str, id: Option<u64>) -> Result<Identity, BoxError> {
+    if let Some(id) = id.filter(|id| *id == 0 || FOUNDER_IDS.contains(id)) {
+        return Err(dqlite_engine::Error::ReservedId(id).into());
+    }
     let founds = id.is_none();
     let id = id.unwrap_or_else(|| {
         std::iter::repeat_with(rand::random::<u64>)
@@ -255,6 +273,25 @@ fn create(directory: &Directory, address: &str, id: Option<u64>) -> Result<Ident
         false => Ok(()),
     })?;
     Ok(identity)
+}
+
+/// Asks the node itself, and those that it lists: only voters know the leader.
+fn client(own: &str) -> Client {
+    let own = own.to_owned();
+    Client::with_resolver(move || {
+        let own = own.clone();
+        async move {
+            let options = Options {
+                request_timeout: CONNECT,
+                ..Options::default()
+            };
+            let listed = async { Connection::dial(&own, &options).await?.cluster().await };
+            let listed = listed.await.unwrap_or_default();
+            let others = listed.into_iter().map(|m| m.address);
+            let others: Vec<_> = others.filter(|address| *address != own).collect();
+            Ok(std::iter::once(own).chain(others).collect())
+        }
+    })
 }
 
 /// Reaches another member by its address.
@@ -287,6 +324,7 @@ impl Running {
                 return Err(format!("the directory is that of node {}", found.id).into());
             }
             Some(found) => found,
+            None if settings.existing => return Err("the directory holds no node".into()),
             None => create(&directory, address, *id)?,
         };
         let mut config =
@@ -299,7 +337,7 @@ impl Running {
             door: Some(Door::open(settings.bind, engine.socket())?),
             engine: Some(engine),
             directory: Some(directory),
-            client: Client::new([address.clone()]),
+            client: client(address),
             id: identity.id,
             policy: settings.policy,
         })

@@ -129,6 +129,12 @@ async fn what_cannot_start_says_why_and_leaves_nothing() {
     drop(taken);
     node.start().await.unwrap();
     assert!(why(node.start().await).contains("runs already"));
+    let mut lost = self::node(&address(), &data.path().join("none")).with_existing();
+    assert!(why(lost.start().await).contains("holds no node"));
+    let mut reserved = self::node(&address(), &data.path().join("one")).with_id(1);
+    assert!(why(reserved.start().await).contains("reserved"));
+    let mut corrected = reserved.with_id(2);
+    corrected.start().await.unwrap();
     let mut second = self::node(&address(), data.path());
     assert!(why(second.start().await).contains("another node has the directory"));
     node.stop().await.unwrap();
@@ -163,6 +169,24 @@ async fn three_nodes_make_a_cluster_and_hand_over() {
         .collect();
     assert_eq!(roles, [Some(Role::Voter); 3]);
     assert!(matches!(client.remove(77).await, Err(Error::Cluster(_))));
+
+    let at = address();
+    let mut standby = node(&at, &data.path().join("4")).with_id(4);
+    standby.start().await.unwrap();
+    client.add(4, &at).await.unwrap();
+    client.assign(4, Role::Standby).await.unwrap();
+    let none = standby
+        .open("app")
+        .unwrap()
+        .query("SELECT 1", &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        none.rows.len(),
+        1,
+        "a standby does not know the leader, and finds it"
+    );
+    client.remove(4).await.unwrap();
 
     let app = Client::new(others.iter().map(|(_, at)| at)).database("app");
     app.exec("CREATE TABLE t (n INTEGER)", &[]).await.unwrap();

@@ -75,7 +75,7 @@ async fn serve(mut stream: UnixStream, rights: Rights) -> io::Result<()> {
 }
 
 /// The rules of the front (`docs/safety.md`), said once more.
-fn may_pass(header: &Header, request: &Request, rights: Rights) -> bool {
+pub fn may_pass(header: &Header, request: &Request, rights: Rights) -> bool {
     let named = |name: &str| {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
         !name.is_empty() && name.len() <= 128 && name.bytes().all(fits)
@@ -90,7 +90,31 @@ fn may_pass(header: &Header, request: &Request, rights: Rights) -> bool {
         Request::Describe { format } => *format == 0,
         Request::Cluster { format } => *format <= 1,
         Request::Open { name, .. } | Request::Dump { name } => named(name),
+        Request::ExecSql { sql, .. } => !harms(sql) && !words(sql).any(|w| w == "RETURNING"),
+        Request::QuerySql { sql, .. } | Request::Prepare { sql, .. } => !harms(sql),
         _ => true,
+    }
+}
+
+/// As far as it can be seen without looking for quotes and comments: where there are some, nothing is said.
+fn words(sql: &str) -> impl Iterator<Item = String> {
+    let plain = !sql.contains(['\'', '"', '`', '[', '-', '/']);
+    let words = sql.split(|c: char| c.is_whitespace() || ";.=()".contains(c));
+    let words = words.filter(move |word| plain && !word.is_empty());
+    words.map(str::to_uppercase)
+}
+
+fn harms(sql: &str) -> bool {
+    let mut words = words(sql);
+    match words.next().as_deref() {
+        Some("ATTACH" | "DETACH") => true,
+        Some("PRAGMA") => {
+            let harmful = ["JOURNAL_MODE", "LOCKING_MODE", "WAL_CHECKPOINT"];
+            words
+                .next()
+                .is_some_and(|name| harmful.contains(&name.as_str()))
+        }
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use dqlite_node::{Front, Member, Metrics, Port};
 use dqlite_wire::{
-    DEFAULT_MAX_BODY, Header, PROTOCOL_VERSION, Response, Rows, kind,
+    DEFAULT_MAX_BODY, Header, PROTOCOL_VERSION, Request, Response, Rows, kind,
     proxy::{Caller, ProxyHeader},
     reply,
 };
@@ -90,8 +90,8 @@ impl Post {
 
     async fn send(&self, chunk: usize, stream: &[u8]) {
         let bytes = [self.start.as_slice(), stream].concat();
-        let expected = if self.start.is_empty() {
-            0
+        let (expected, all) = if self.start.is_empty() {
+            (0, false)
         } else {
             answers(stream, self.rights)
         };
@@ -108,7 +108,12 @@ impl Post {
             }
             write
         };
-        let listen = listen(read, expected);
+        let listen = async {
+            let (read, answered) = listen(read, expected).await;
+            let closed = "the front closed a connection that sent requests alone";
+            assert!(!all || answered == expected, "{closed}");
+            read
+        };
         let (write, listened) = tokio::join!(send, timeout(HANGS, listen));
         let mut read = listened.expect("the front is silent");
         drop(write);
@@ -120,31 +125,35 @@ impl Post {
     }
 }
 
-/// How many answers the whole requests of a stream call for. None come after Raft has begun.
-fn answers(mut stream: &[u8], rights: Rights) -> usize {
-    let mut whole = 0;
+/// How many answers the whole requests of a stream call for, and whether it is nothing but requests, so that all of
+/// them must come. None come after Raft has begun.
+fn answers(mut stream: &[u8], rights: Rights) -> (usize, bool) {
+    let (mut whole, mut all) = (0, true);
     while let Some((head, rest)) = stream.split_first_chunk() {
         let header = Header::decode(*head);
         let len = header.body_len(DEFAULT_MAX_BODY).unwrap_or(usize::MAX);
-        let Some((_, rest)) = rest.split_at_checked(len) else {
+        let Some((body, rest)) = rest.split_at_checked(len) else {
             break;
         };
         if header.kind == kind::CONNECT && rights.raft {
             break;
         }
+        let request = header.kind == kind::HEARTBEAT || Request::decode(&header, body).is_ok();
+        all &= request && header.kind != kind::CONNECT && !body.is_empty();
         whole += 1;
         stream = rest;
     }
-    whole
+    (whole, all && stream.is_empty())
 }
 
-/// Reads that many answers, or until the front closes; every one must be whole and an answer of the protocol.
-async fn listen(mut read: OwnedReadHalf, expected: usize) -> OwnedReadHalf {
-    for _ in 0..expected {
+/// Reads that many answers, or until the front closes; every one must be whole and an answer of the protocol. Gives
+/// how many came.
+async fn listen(mut read: OwnedReadHalf, expected: usize) -> (OwnedReadHalf, usize) {
+    for answered in 0..expected {
         loop {
             let mut head = [0; Header::LEN];
             if read.read_exact(&mut head).await.is_err() {
-                return read;
+                return (read, answered);
             }
             let header = Header::decode(head);
             let mut body = vec![
@@ -164,5 +173,5 @@ async fn listen(mut read: OwnedReadHalf, expected: usize) -> OwnedReadHalf {
             }
         }
     }
-    read
+    (read, expected)
 }

@@ -72,7 +72,7 @@ async fn cluster(shell: &mut Shell) -> anyhow::Result<()> {
 }
 
 async fn tables(shell: &mut Shell) -> anyhow::Result<()> {
-    let sql = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY 1";
+    let sql = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1";
     for name in shell
         .session()
         .await?
@@ -86,7 +86,7 @@ async fn tables(shell: &mut Shell) -> anyhow::Result<()> {
 }
 
 async fn schema(shell: &mut Shell, table: Option<&str>) -> anyhow::Result<()> {
-    let sql = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' \
+    let sql = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
                AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid";
     let rows = shell
         .session()

@@ -1,60 +1,75 @@
 //! A database as a text of statements that make it anew.
 
-use anyhow::Context;
-use dqlite_client::Value;
+use std::io::Write;
+
+use anyhow::{Context, ensure};
+use dqlite_client::{Session, Value};
 
 use crate::{Shell, print::hex};
 
-/// All of it as it is at one moment: one transaction reads it.
+/// All of it as it is at one moment: one transaction on one connection reads it.
 pub async fn dump(shell: &mut Shell) -> anyhow::Result<()> {
-    shell.session().await?.exec("BEGIN", &[]).await?;
-    let dumped = all(shell).await;
-    let ended = shell.session().await?.exec("ROLLBACK", &[]).await;
+    let mut session = Session::new(shell.session().await?.connection().clone());
+    session.exec("BEGIN", &[]).await?;
+    let dumped = all(&mut session, &mut shell.out).await;
+    let ended = session.exec("ROLLBACK", &[]).await;
     dumped?;
     ended.context("the database was written whole")?;
     Ok(())
 }
 
-async fn all(shell: &mut Shell) -> anyhow::Result<()> {
-    writeln!(shell.out, "BEGIN;\nPRAGMA defer_foreign_keys=ON;")?;
-    let made = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid";
-    let made = shell.session().await?.query(made, &[]).await?;
+type Out = Box<dyn Write + Send>;
+
+async fn all(session: &mut Session, out: &mut Out) -> anyhow::Result<()> {
+    // A table may refer to one that comes later.
+    writeln!(out, "PRAGMA foreign_keys=OFF;\nBEGIN;")?;
+    let made = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL \
+                AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid";
+    let made = session.query(made, &[]).await?;
     let made: Vec<(String, String, String)> = made.typed()?;
     for (_, name, sql) in made.iter().filter(|(kind, ..)| kind == "table") {
-        writeln!(shell.out, "{sql};")?;
-        rows(shell, name).await?;
+        // Its rows are in tables that it makes itself.
+        ensure!(
+            !is_virtual(sql),
+            "{name} is a virtual table, which cannot be dumped"
+        );
+        writeln!(out, "{sql};")?;
+        rows(session, out, name).await?;
+    }
+    let counters = "SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence'";
+    if session.query(counters, &[]).await?.typed::<u8>()? == [1] {
+        writeln!(out, "DELETE FROM sqlite_sequence;")?;
+        rows(session, out, "sqlite_sequence").await?;
     }
     // Triggers would act on the rows, and indexes slow them.
     for (_, _, sql) in made.iter().filter(|(kind, ..)| kind != "table") {
-        writeln!(shell.out, "{sql};")?;
+        writeln!(out, "{sql};")?;
     }
-    writeln!(shell.out, "COMMIT;")?;
+    writeln!(out, "COMMIT;\nPRAGMA foreign_keys=ON;")?;
     Ok(())
 }
 
-async fn rows(shell: &mut Shell, table: &str) -> anyhow::Result<()> {
+fn is_virtual(sql: &str) -> bool {
+    let mut words = sql.split_whitespace().skip(1);
+    let second = words.next();
+    second.is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
+}
+
+async fn rows(session: &mut Session, out: &mut Out, table: &str) -> anyhow::Result<()> {
     // Without those that are computed.
     let columns = "SELECT name FROM pragma_table_info(?)";
-    let session = shell.session().await?;
     let columns = session.query(columns, &[Value::from(table)]).await?;
-    let columns: Vec<_> = columns
-        .typed::<String>()?
-        .iter()
-        .map(|c| quoted(c))
-        .collect();
+    let columns = columns.typed::<String>()?;
+    let columns: Vec<_> = columns.iter().map(|c| quoted(c)).collect();
     let (table, names) = (quoted(table), columns.join(", "));
     // With a + in front a value has its own type, not its column's.
     let select = format!("SELECT +{} FROM {table}", columns.join(", +"));
-    let connection = session.connection().clone();
-    let mut stream = connection.query_sql(&select, &[]).await?;
+    let mut stream = session.connection().query_sql(&select, &[]).await?;
     while let Some(part) = stream.next().await? {
         for row in &part.rows {
             let values: Vec<_> = row.iter().map(literal).collect();
             let values = values.join(", ");
-            writeln!(
-                shell.out,
-                "INSERT INTO {table} ({names}) VALUES ({values});"
-            )?;
+            writeln!(out, "INSERT INTO {table} ({names}) VALUES ({values});")?;
         }
     }
     Ok(())

@@ -21,6 +21,8 @@ pub struct Shell {
     database: String,
     /// Kept, so that a transaction goes on with the next statement.
     session: Option<Session>,
+    /// A statement has begun a transaction, and none has ended it.
+    in_transaction: bool,
     /// How rows are printed.
     pub mode: Mode,
     /// Whether to print how long a statement took.
@@ -41,6 +43,7 @@ impl Shell {
             client,
             database: database.to_owned(),
             session: None,
+            in_transaction: false,
             mode: Mode::Box,
             timer: false,
             out,
@@ -97,6 +100,13 @@ impl Shell {
         };
         match done {
             Ok(rows) => {
+                match sql::first_word(statement).as_str() {
+                    "BEGIN" => self.in_transaction = true,
+                    "COMMIT" | "END" => self.in_transaction = false,
+                    // Not one to a savepoint.
+                    "ROLLBACK" => self.in_transaction = statement.to_uppercase().contains(" TO "),
+                    _ => {}
+                }
                 if let Some(rows) = rows {
                     print::rows(&mut self.out, mode, &rows)?;
                 }
@@ -122,6 +132,11 @@ impl Shell {
             .is_some_and(|s| s.connection().is_closed())
         {
             self.session = None;
+        }
+        // What comes next would stand alone.
+        if self.session.is_none() && std::mem::take(&mut self.in_transaction) {
+            let why = "the connection was lost, and the transaction with it";
+            return Err(Error::Broken(std::io::Error::other(why)));
         }
         let session = match self.session.take() {
             Some(session) => session,

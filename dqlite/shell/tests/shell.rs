@@ -104,9 +104,12 @@ async fn the_first_error_ends_it_and_shows_in_the_status() {
 async fn a_dump_makes_the_same_database_again() {
     let world = World::new().await;
     let made = "CREATE TABLE t (id INTEGER PRIMARY KEY, d DATETIME, b BLOB, twice AS (id * 2));\n\
+                CREATE TABLE child (n INTEGER PRIMARY KEY AUTOINCREMENT, p INTEGER REFERENCES sqlites(n));\n\
+                CREATE TABLE sqlites (n INTEGER PRIMARY KEY);\n\
                 CREATE TABLE log (what TEXT);\n\
                 CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES ('it''s new'); END;\n\
                 CREATE INDEX i ON t (d);\n\
+                INSERT INTO sqlites VALUES (7); INSERT INTO child (p) VALUES (7), (7); DELETE FROM child WHERE n = 2;\n\
                 INSERT INTO t (d, b) VALUES (1.5, x'00ff'), ('2026-01-01', NULL);";
     world.says(&["app"], made);
     let dump = world.says(&["app", ".dump"], "");
@@ -116,6 +119,9 @@ async fn a_dump_makes_the_same_database_again() {
     for sql in [
         "SELECT id, +d, b, twice FROM t",
         "SELECT * FROM log",
+        "SELECT * FROM child",
+        "SELECT * FROM sqlite_sequence",
+        "SELECT * FROM sqlites",
         "SELECT sql FROM sqlite_master ORDER BY name",
     ] {
         assert_eq!(

@@ -62,11 +62,25 @@ impl Votes<'_> {
         }
     }
 
-    /// While too few could vote, spares get the log: also one that has it, and lost its role with a leader that could
-    /// not commit it.
+    /// Fewer could vote than should.
+    fn few(&self) -> bool {
+        self.wanted().len() < self.facts.spec.voters as usize
+    }
+
+    /// While few could vote, spares that answer get the log: also one that has it, and lost its role with a leader that
+    /// could not commit it. Standbys that are down are in nobody's way.
     fn replacements(&self) -> Option<Step> {
-        let few = self.wanted().len() < self.facts.spec.voters as usize;
-        few.then(|| self.other_roles()).flatten()
+        if !self.few() || self.facts.change != Change::Settled {
+            return None;
+        }
+        let is = |n: &Number, role| self.role(*n) == Some(role);
+        let kept = self.record.kept().map(|(n, _)| n);
+        let answering: Vec<_> = kept.filter(|n| self.facts.node(*n).is_some()).collect();
+        let standbys = answering.iter().filter(|n| is(n, Role::Standby)).count();
+        let spare = answering.into_iter().find(|n| is(n, Role::Spare));
+        spare
+            .filter(|_| standbys < STANDBYS)
+            .map(|n| Step::Assign(n, Role::Standby))
     }
 
     /// A voter whose disk is lost goes first, once those who replace it have caught up.
@@ -139,7 +153,9 @@ impl Votes<'_> {
             } else {
                 Role::Spare
             };
-            (self.role(n) != Some(role)).then_some(Step::Assign(n, role))
+            // What was raised for want of voters is not lowered before there are enough.
+            let lowers = role == Role::Spare && self.few();
+            (self.role(n) != Some(role) && !lowers).then_some(Step::Assign(n, role))
         })
     }
 

@@ -95,6 +95,19 @@ fn a_replacement_that_lost_its_role_with_a_leader_gets_it_again() {
 }
 
 #[test]
+fn a_spare_that_answers_replaces_a_voter_where_all_standbys_are_down() {
+    let mut world = ready(9);
+    for n in 6..=8 {
+        world.members.get_mut(&n).unwrap().up = false;
+    }
+    world.newcomers_are_silent = true;
+    world.lose_disk(5);
+    world.run();
+    let (voters, spare) = (world.voters(), world.id(9));
+    assert!(voters.len() == 5 && voters.contains(&spare), "{voters:?}");
+}
+
+#[test]
 fn a_lost_voter_stays_while_its_replacement_does_not_answer() {
     let mut world = ready(3);
     world.newcomers_are_silent = true;
