@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
+use dqlite_wire::{File, Member, Role};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
-
-use dqlite_wire::{File, Member, Role};
 
 use crate::{Connection, Database, Error, Options, Server, Session, store::Store};
 

@@ -34,7 +34,8 @@ impl Rows {
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
-    /// No statement is under way, and nothing is known that would keep another from using it.
+    /// No statement is under way, and nothing is known that would keep another from using it. Several statements in one
+    /// text may leave a transaction open.
     fit: bool,
 }
 
@@ -67,8 +68,9 @@ impl Session {
     pub async fn exec(&mut self, sql: &str, params: &[Value]) -> Result<Done, Error> {
         let before = std::mem::take(&mut self.fit);
         let done = closed_if_left(self.connection.exec_sql(sql, params).await);
-        self.fit = before && leaves_it_fit(&done) && statements_leave_it_fit(sql);
-        match changes_no_row(sql) {
+        let several = has_several(sql);
+        self.fit = before && leaves_it_fit(&done) && !several && !changes_the_connection(sql);
+        match !several && changes_no_row(sql) {
             true => done.map(|_| Done::default()),
             false => done,
         }
@@ -90,7 +92,8 @@ impl Session {
             Ok(all)
         };
         let all = closed_if_left(all.await);
-        self.fit = before && leaves_it_fit(&all) && statements_leave_it_fit(sql);
+        self.fit =
+            before && leaves_it_fit(&all) && !has_several(sql) && !changes_the_connection(sql);
         all
     }
 
@@ -114,11 +117,6 @@ fn leaves_it_fit<T>(answer: &Result<T, Error>) -> bool {
     }
 }
 
-/// Several may leave a transaction open.
-fn statements_leave_it_fit(sql: &str) -> bool {
-    !has_several(sql) && !changes_the_connection(sql)
-}
-
 /// A server whose leadership moved has closed the database, also if it leads again. Nothing was done.
 fn closed_if_left<T>(answer: Result<T, Error>) -> Result<T, Error> {
     match answer {
@@ -129,30 +127,13 @@ fn closed_if_left<T>(answer: Result<T, Error>) -> Result<T, Error> {
     }
 }
 
-/// Statements that change no row, which the server answers with the numbers of one before.
+/// One statement that changes no row, which the server answers with the numbers of the one before.
 fn changes_no_row(sql: &str) -> bool {
-    const WORDS: [&str; 19] = [
-        "",
-        "ALTER",
-        "ANALYZE",
-        "ATTACH",
-        "BEGIN",
-        "COMMIT",
-        "CREATE",
-        "DETACH",
-        "DROP",
-        "END",
-        "EXPLAIN",
-        "PRAGMA",
-        "REINDEX",
-        "RELEASE",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "SELECT",
-        "VACUUM",
-        "VALUES",
+    const WORDS: [&str; 13] = [
+        "", "ALTER", "ANALYZE", "ATTACH", "CREATE", "DETACH", "DROP", "EXPLAIN", "PRAGMA",
+        "REINDEX", "SELECT", "VACUUM", "VALUES",
     ];
-    !has_several(sql) && WORDS.contains(&first_word(sql).as_str())
+    moves_a_transaction(sql) || WORDS.contains(&first_word(sql).as_str())
 }
 
 /// A transaction of a session, its own or borrowed. Once a statement of it has failed it can only be rolled back: SQLite

@@ -107,17 +107,14 @@ pub(crate) fn has_several(sql: &str) -> bool {
 }
 
 /// Past white space, comments and marks that end nothing.
-fn skip_blank(mut sql: &str) -> &str {
+fn skip_blank(sql: &str) -> &str {
+    let mut words = Words::new(sql);
     loop {
-        sql = sql.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
-        let end = match sql.get(..2) {
-            Some("--") => "\n",
-            Some("/*") => "*/",
-            _ => return sql,
-        };
-        sql = sql[2..]
-            .find(end)
-            .map_or("", |at| &sql[2 + at + end.len()..]);
+        let blank = |c: char| c == ';' || c.is_whitespace();
+        words.rest = words.rest.trim_start_matches(blank);
+        if !words.skip_comment() {
+            return words.rest;
+        }
     }
 }
 
@@ -143,6 +140,10 @@ pub fn end_of_statement(sql: &str) -> Option<usize> {
     let is = |word: &str, wanted| word.eq_ignore_ascii_case(wanted);
     let (mut words, mut seen) = (Words::new(sql), Vec::<&str>::new());
     while let Some(word) = words.next() {
+        if word != ";" {
+            seen.push(word);
+            continue;
+        }
         let trigger = match seen.as_slice() {
             [create, temp, trigger, ..] if is(temp, "temp") || is(temp, "temporary") => {
                 is(create, "create") && is(trigger, "trigger")
@@ -153,7 +154,7 @@ pub fn end_of_statement(sql: &str) -> Option<usize> {
         let closed = seen
             .last_chunk()
             .is_some_and(|[mark, end]| *mark == ";" && is(end, "end"));
-        if word == ";" && (!trigger || closed) {
+        if !trigger || closed {
             return Some(sql.len() - words.rest.len());
         }
         seen.push(word);
@@ -192,6 +193,17 @@ impl<'a> Words<'a> {
         Self { rest: sql }
     }
 
+    /// Whether there was one.
+    fn skip_comment(&mut self) -> bool {
+        let end = match self.rest.get(..2) {
+            Some("--") => "\n",
+            Some("/*") => "*/",
+            _ => return false,
+        };
+        self.skip_past(2, end);
+        true
+    }
+
     fn skip_past(&mut self, start: usize, end: &str) {
         let found = self.rest[start..].find(end);
         self.rest = found.map_or("", |at| &self.rest[start + at + end.len()..]);
@@ -203,12 +215,11 @@ impl<'a> Iterator for Words<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         loop {
+            if self.skip_comment() {
+                continue;
+            }
             let c = self.rest.chars().next()?;
-            if self.rest.starts_with("--") {
-                self.skip_past(2, "\n");
-            } else if self.rest.starts_with("/*") {
-                self.skip_past(2, "*/");
-            } else if let Some(quote) = match c {
+            if let Some(quote) = match c {
                 '\'' => Some("'"),
                 '"' => Some("\""),
                 '`' => Some("`"),

@@ -43,4 +43,4 @@ mod node;
 
 pub use dqlite_client::*;
 #[cfg(feature = "node")]
-pub use node::{Node, StopPolicy};
+pub use node::{LEAVE_TO_EXIT, Node, StopPolicy};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use dqlite_client::{Client, Connection, Database, Error, Options, Role};
-use dqlite_engine::{Config, Engine, FOUNDER_IDS};
+use dqlite_engine::{Config, Engine, is_reserved};
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -186,8 +186,8 @@ impl Node {
         self.running.is_some()
     }
 
-    /// A database of its cluster, made by the first statement that writes to it. Several may be open at once. The statements run at the
-    /// leader, wherever that is.
+    /// A database of its cluster, made by the first statement that writes to it. Several may be open at once. The
+    /// statements run at the leader, wherever that is.
     ///
     /// # Errors
     /// [`Error::Node`]: the node does not run.
@@ -255,14 +255,17 @@ fn refused(address: &str, why: &str) -> Error {
 
 /// Nobody else founds: who was given an id was given a cluster too.
 fn create(directory: &Directory, address: &str, id: Option<u64>) -> Result<Identity, BoxError> {
-    if let Some(id) = id.filter(|id| *id == 0 || FOUNDER_IDS.contains(id)) {
+    if let Some(id) = id.filter(|id| is_reserved(*id)) {
         return Err(dqlite_engine::Error::ReservedId(id).into());
     }
     let founds = id.is_none();
     let id = id.unwrap_or_else(|| {
-        std::iter::repeat_with(rand::random::<u64>)
-            .find(|id| *id != 0 && !FOUNDER_IDS.contains(id))
-            .unwrap_or(u64::MAX)
+        loop {
+            let id = rand::random();
+            if !is_reserved(id) {
+                break id;
+            }
+        }
     });
     let identity = Identity {
         id,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, FOUNDER_IDS, handle::Handle};
+use crate::{Error, handle::Handle, is_reserved};
 
 /// Reaches a peer, given its address as the cluster's configuration has it. Gives a connected,
 /// blocking socket. Runs on several threads of the engine at once and holds one up while it runs, so
@@ -97,7 +97,7 @@ impl Config {
     /// Any of [`Error`]; nothing is left running. An id of [`FOUNDER_IDS`] is refused: with one, an
     /// empty directory would become a second cluster.
     pub fn start(self) -> Result<Engine, Error> {
-        if self.id == 0 || FOUNDER_IDS.contains(&self.id) {
+        if is_reserved(self.id) {
             return Err(Error::ReservedId(self.id));
         }
         self.start_unchecked()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Config, Error, FOUNDER_IDS, handle::Handle};
+use crate::{Config, Error, FOUNDER_IDS, handle::Handle, is_reserved};
 
 /// Makes, in the empty directory `dir`, the files of a cluster whose one voter is `id` at `address`.
 ///
@@ -15,7 +15,7 @@ use crate::{Config, Error, FOUNDER_IDS, handle::Handle};
 /// # Errors
 /// Any of [`Error`]. `id` must not be reserved, and `dir` not be in use.
 pub fn found(dir: &Path, id: u64, address: &str) -> Result<(), Error> {
-    if id == 0 || FOUNDER_IDS.contains(&id) {
+    if is_reserved(id) {
         return Err(Error::ReservedId(id));
     }
     Config::new(FOUNDER_IDS[0], address, dir)

@@ -26,3 +26,9 @@ pub use found::found;
 /// The ids under which libdqlite, started in an empty directory, founds a cluster by itself: 1, and
 /// the digest of "1". An engine that serves must never have one.
 pub const FOUNDER_IDS: [u64; 2] = [1, 0x2dc1_7185_8c31_55be];
+
+/// Whether no engine may serve under this id: 0 is none, and see [`FOUNDER_IDS`].
+#[must_use]
+pub fn is_reserved(id: u64) -> bool {
+    id == 0 || FOUNDER_IDS.contains(&id)
+}

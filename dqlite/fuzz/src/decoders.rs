@@ -16,15 +16,10 @@ pub fn requests(bytes: &[u8]) {
     let Ok(request) = Request::decode(&header(*kind, *schema, body), body) else {
         return;
     };
-    let written = |request: &Request| {
-        let mut out = Vec::new();
-        request.encode(&mut out);
-        out
-    };
-    let first = written(&request);
+    let first = written(|out| request.encode(out));
     let (header, body) = message(&first);
     let again = Request::decode(&header, body).expect("what was written is read");
-    assert_eq!(written(&again), first, "{request:?}");
+    assert_eq!(written(|out| again.encode(out)), first, "{request:?}");
 }
 
 /// Bytes: type, schema, whether CLUSTER was asked with roles, body.
@@ -48,15 +43,10 @@ pub fn rows(body: &[u8]) {
 
 fn response(kind: u8, schema: u8, roles: bool, body: &[u8]) -> Option<Response> {
     let response = Response::decode(&header(kind, schema, body), body, roles).ok()?;
-    let written = |response: &Response| {
-        let mut out = Vec::new();
-        response.encode(&mut out);
-        out
-    };
-    let first = written(&response);
+    let first = written(|out| response.encode(out));
     let (header, body) = message(&first);
     let again = Response::decode(&header, body, roles).expect("what was written is read");
-    assert_eq!(written(&again), first, "{response:?}");
+    assert_eq!(written(|out| again.encode(out)), first, "{response:?}");
     Some(response)
 }
 
@@ -111,6 +101,12 @@ fn header(kind: u8, schema: u8, body: &[u8]) -> Header {
         schema,
         extra: 0,
     }
+}
+
+fn written(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(&mut out);
+    out
 }
 
 /// A whole message as header and body.

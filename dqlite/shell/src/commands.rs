@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use dqlite_client::{Role, Rows, Value, sql};
 
@@ -103,18 +103,17 @@ async fn schema(shell: &mut Shell, table: Option<&str>) -> anyhow::Result<()> {
 async fn read(shell: &mut Shell, file: &str) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
     let seen = std::io::stderr().is_terminal();
-    let (mut rest, mut said) = (text.as_str(), Instant::now());
-    while !rest.trim().is_empty() {
-        let command = rest.trim_start().starts_with('.');
-        let end = match command {
-            true => bail!("{file}: commands are not read from files"),
-            false => sql::end_of_statement(rest).unwrap_or(rest.len()),
-        };
-        Box::pin(shell.run(&rest[..end])).await?;
-        rest = &rest[end..];
+    let (mut done, mut said) = (0, Instant::now());
+    for statement in sql::statements(&text) {
+        ensure!(
+            !statement.starts_with('.'),
+            "{file}: commands are not read from files"
+        );
+        shell.statement(statement).await?;
+        done += statement.len();
         if seen && said.elapsed().as_secs() > 0 {
             said = Instant::now();
-            eprint!("\r{} of {} bytes", text.len() - rest.len(), text.len());
+            eprint!("\r{done} of {} bytes", text.len());
         }
     }
     if seen {

@@ -89,7 +89,7 @@ impl Shell {
         true
     }
 
-    async fn statement(&mut self, statement: &str) -> anyhow::Result<()> {
+    pub(crate) async fn statement(&mut self, statement: &str) -> anyhow::Result<()> {
         let started = Instant::now();
         let mode = self.mode;
         let session = self.session().await?;

@@ -301,15 +301,11 @@ impl stateright::Model for Model {
             ),
             Property::sometimes(
                 "all is done after an update",
-                |model: &Model, world: &World| {
-                    world.faults.updates < model.faults.updates && world.is_as_wanted()
-                },
+                |model: &Model, world: &World| world.is_done_after(model, |faults| faults.updates),
             ),
             Property::sometimes(
                 "all is done after a move",
-                |model: &Model, world: &World| {
-                    world.faults.moves < model.faults.moves && world.is_as_wanted()
-                },
+                |model: &Model, world: &World| world.is_done_after(model, |faults| faults.moves),
             ),
             Property::sometimes("an update fails", |_, world: &World| {
                 world.slots.values().any(|s| s.runs() && !world.starts(s))
@@ -321,14 +317,12 @@ impl stateright::Model for Model {
             }),
             Property::sometimes(
                 "all is done after another size was asked for",
-                |model: &Model, world: &World| {
-                    world.faults.resizes < model.faults.resizes && world.is_as_wanted()
-                },
+                |model: &Model, world: &World| world.is_done_after(model, |faults| faults.resizes),
             ),
             Property::sometimes(
                 "all is done after a disk was lost",
                 |model: &Model, world: &World| {
-                    world.faults.losses < model.faults.losses && world.open && world.is_as_wanted()
+                    world.open && world.is_done_after(model, |faults| faults.losses)
                 },
             ),
         ]
@@ -345,6 +339,11 @@ impl World {
         if self.leader == Some(id_of(n)) {
             self.leader = None;
         }
+    }
+
+    /// All is as wanted after something of this kind has happened.
+    fn is_done_after(&self, model: &Model, left: fn(&Faults) -> u8) -> bool {
+        left(&self.faults) < left(&model.faults) && self.is_as_wanted()
     }
 
     /// The leader has something for this member.
